@@ -1,0 +1,73 @@
+// Package analytics turns questions into tables of numbers. Start with
+// [Metrics], the registry of everything that can be asked, and [Query], one
+// question with its window and cuts.
+//
+// A [Table] is raw: it still carries small cells, and it may not leave. Only
+// the gate (package disclosure) reads it, and what the gate makes of it is
+// what reports can show.
+package analytics
+
+import (
+	"context"
+	"time"
+)
+
+// Unit is what a measure counts.
+type Unit string
+
+// The units of measures.
+const (
+	Yen     Unit = "yen"     // 円
+	Persons Unit = "persons" // 人, distinct
+	Visits  Unit = "visits"  // 回
+	Ratio   Unit = "ratio"   // 0 to 1
+	Rate    Unit = "rate"    // per person or per visit, a real number
+	Count   Unit = "count"   // 件
+)
+
+// Column describes a dimension or a measure of a table.
+type Column struct {
+	Name string `json:"name"` // stable, for programs: "net_yen", "industry"
+	Ja   string `json:"ja"`
+	En   string `json:"en"`
+	Unit Unit   `json:"unit,omitempty"` // of a measure; empty for a dimension
+}
+
+// Cell is one row of a table: where it stands, what was measured, and how many
+// persons and shops stand behind it. A measure that is not defined or not yet
+// observable is NaN (未観測), never 0.
+type Cell struct {
+	Keys    []string // one per dimension; "" is unknown
+	Values  []float64
+	Persons int64
+	Shops   int64
+}
+
+// Table is the raw answer to a query. Yen values are whole numbers below 2⁵³,
+// which float64 holds exactly; the store refuses larger sums.
+type Table struct {
+	Metric   Metric
+	Query    Query
+	AsOf     time.Time // the lake's snapshot: what was known
+	Snapshot int64     // its number
+	Dims     []Column
+	Measures []Column
+	Cells    []Cell
+}
+
+// Query asks for one metric. From and To are days in Asia/Tokyo, both
+// inclusive, YYYY-MM-DD.
+type Query struct {
+	Metric string   `json:"metric"`
+	From   string   `json:"from"`
+	To     string   `json:"to"`
+	Shop   string   `json:"shop,omitempty"`    // only this shop
+	By     []string `json:"by,omitempty"`      // dimensions, see Dimensions
+	Visit  string   `json:"visit,omitempty"`   // "day" (default): visits are days; "payment": each payment is one
+	SeenTo string   `json:"seen_to,omitempty"` // M08: the base is everybody seen up to this day; default To
+}
+
+// Engine answers queries over a lake. Package duck has the one there is.
+type Engine interface {
+	Run(ctx context.Context, q Query) (Table, error)
+}
