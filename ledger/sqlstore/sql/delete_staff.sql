@@ -1,0 +1,2 @@
+-- Takes a login away.
+DELETE FROM staff WHERE login = $1

@@ -1,0 +1,3 @@
+-- One resident.
+SELECT id, name, phone, born_on, sex, area, consent_id, test, registered_at
+FROM residents WHERE id = $1

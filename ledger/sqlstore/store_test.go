@@ -1,0 +1,165 @@
+package sqlstore_test
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"meguri/internal/sqldb"
+	"meguri/internal/sqldb/sqldbtest"
+	"meguri/ledger"
+	"meguri/ledger/ledgertest"
+	"meguri/ledger/programme"
+	"meguri/ledger/registry"
+	"meguri/ledger/sqlstore"
+)
+
+func TestMain(m *testing.M) { sqldbtest.Main(m) }
+
+var engines = map[string]func(testing.TB) *sqldb.DB{"sqlite": sqldbtest.SQLite, "postgres": sqldbtest.Postgres}
+
+// onBoth runs a test on a new store of each engine.
+func onBoth(t *testing.T, test func(*testing.T, *sqlstore.Store, *sqldb.DB)) {
+	for name, open := range engines {
+		t.Run(name, func(t *testing.T) {
+			db := open(t)
+			test(t, openStore(t, db, time.Now), db)
+		})
+	}
+}
+
+func openStore(t testing.TB, db *sqldb.DB, now func() time.Time) *sqlstore.Store {
+	t.Helper()
+	s, err := sqlstore.Open(context.Background(), db, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestStore_Conformance(t *testing.T) {
+	for name, open := range engines {
+		t.Run(name, func(t *testing.T) {
+			ledgertest.TestStore(t, func(t testing.TB, now func() time.Time) ledger.Store {
+				return openStore(t, open(t), now)
+			})
+		})
+	}
+}
+
+func TestStatements_PrepareOnBothEngines(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *sqlstore.Store, db *sqldb.DB) {
+		if err := s.PrepareAll(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestSchema_PostedRowsCannotBeChanged(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *sqlstore.Store, db *sqldb.DB) {
+		ctx := context.Background()
+		accounts := []ledger.Account{
+			{ID: "f", Programme: "v", Kind: ledger.FundsPaid, Owner: "v"},
+			{ID: "l", Programme: "v", Kind: ledger.ResidentLot, Owner: "r"},
+		}
+		if err := s.OpenAccounts(ctx, accounts...); err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.Post(ctx, ledger.Transaction{ID: "t", Kind: ledger.Charge,
+			Transfers: []ledger.Transfer{{Debit: "f", Credit: "l", Amount: 1}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range []string{
+			"UPDATE transfers SET amount_yen = 2",
+			"DELETE FROM transfers",
+			"UPDATE transactions SET actor = 'x'",
+			"DELETE FROM transactions",
+		} {
+			if _, err := db.ExecContext(ctx, text); err == nil || !strings.Contains(err.Error(), "posted rows are never") {
+				t.Errorf("%s: got %v, want a refusal", text, err)
+			}
+		}
+	})
+}
+
+func TestRegistry_KeepsWhatItIsGiven(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *sqlstore.Store, db *sqldb.DB) {
+		ctx := context.Background()
+		at := time.Date(2024, 4, 1, 0, 0, 0, 0, time.UTC)
+		people := []registry.Resident{
+			{ID: "r1", Name: "デモ 0001", Phone: "+810000000001", BornOn: "1950-01-02", Sex: registry.Female, Area: "下連雀", ConsentID: "c1", RegisteredAt: at},
+			{ID: "r2", Name: "デモ 0002", Sex: registry.Unknown, Test: true, RegisteredAt: at},
+		}
+		for range 2 { // the second time changes nothing
+			if err := s.PutResidents(ctx, people...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := s.Residents(ctx, "", 10)
+		if err != nil || !reflect.DeepEqual(got, people) {
+			t.Errorf("got %+v, %v, want %+v", got, err, people)
+		}
+		if page, err := s.Residents(ctx, "r1", 10); err != nil || len(page) != 1 || page[0].ID != "r2" {
+			t.Errorf("page after r1: got %+v, %v", page, err)
+		}
+		changed := people[0]
+		changed.Area = "井の頭"
+		if err := s.PutResidents(ctx, changed); !errors.Is(err, registry.ErrConflict) {
+			t.Errorf("other content: got %v, want ErrConflict", err)
+		}
+		if _, err := s.Resident(ctx, "nobody"); !errors.Is(err, registry.ErrNotFound) {
+			t.Errorf("absent: got %v, want ErrNotFound", err)
+		}
+
+		shop := registry.Shop{ID: "s1", Name: "デモ商店", Merchant: "m1", Industry: "grocery", Area: "下連雀", JoinedAt: at}
+		if err := s.PutShops(ctx, shop); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Shop(ctx, "s1"); err != nil || got != shop {
+			t.Errorf("shop: got %+v, %v", got, err)
+		}
+
+		client := registry.Client{ID: "ingest", TokenDigest: "d", Scopes: []string{"payments.read", "residents.read"}}
+		if err := s.PutClient(ctx, client); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.ClientByToken(ctx, "d"); err != nil || !reflect.DeepEqual(got, client) {
+			t.Errorf("client: got %+v, %v", got, err)
+		}
+		if err := s.DeleteClient(ctx, "ingest"); err != nil {
+			t.Error(err)
+		}
+		if err := s.DeleteClient(ctx, "ingest"); !errors.Is(err, registry.ErrNotFound) {
+			t.Errorf("second delete: got %v, want ErrNotFound", err)
+		}
+
+		staff := registry.Staff{Login: "office", PasswordHash: "h", Role: registry.Office}
+		for range 2 {
+			if err := s.PutStaff(ctx, staff); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if all, err := s.AllStaff(ctx); err != nil || len(all) != 1 || all[0] != staff {
+			t.Errorf("staff: got %+v, %v", all, err)
+		}
+
+		p := programme.Programme{ID: "v", Name: "商品券", Class: programme.Voucher, UnitPrice: 1000, UnitValue: 1200, MaxUnits: 30, OpensOn: "2024-06-03", ClosesOn: "2024-08-31"}
+		for range 2 {
+			if err := s.PutProgramme(ctx, p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p2 := p
+		p2.UnitValue = 1300
+		if err := s.PutProgramme(ctx, p2); !errors.Is(err, programme.ErrConflict) {
+			t.Errorf("other programme: got %v, want ErrConflict", err)
+		}
+		if all, err := s.Programmes(ctx); err != nil || len(all) != 1 || all[0] != p {
+			t.Errorf("programmes: got %+v, %v", all, err)
+		}
+	})
+}
