@@ -61,10 +61,11 @@ type Query struct {
 	Metric string   `json:"metric"`
 	From   string   `json:"from"`
 	To     string   `json:"to"`
-	Shop   string   `json:"shop,omitempty"`    // only this shop
-	By     []string `json:"by,omitempty"`      // dimensions, see Dimensions
-	Visit  string   `json:"visit,omitempty"`   // "day" (default): visits are days; "payment": each payment is one
-	SeenTo string   `json:"seen_to,omitempty"` // M08: the base is everybody seen up to this day; default To
+	Shop   string   `json:"shop,omitempty"`     // only this shop
+	By     []string `json:"by,omitempty"`       // dimensions, see Dimensions
+	Visit  string   `json:"visit,omitempty"`    // "day" (default): visits are days; "payment": each payment is one
+	SeenTo string   `json:"seen_to,omitempty"`  // M08: the base is everybody seen up to this day; default To
+	Zero   bool     `json:"zero_yen,omitempty"` // a payment of 0 yen counts; by default it is a test or a void
 }
 
 // Engine answers queries over a lake. Package duck has the one there is.

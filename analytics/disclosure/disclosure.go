@@ -31,7 +31,7 @@ const (
 type RuleSet struct {
 	Audience   Audience `json:"audience"`
 	Version    string   `json:"version"`
-	MinPersons int64    `json:"min_persons"` // a cell with 1 to MinPersons−1 persons is hidden
+	MinPersons int64    `json:"min_persons"` // a cell with fewer persons is hidden, unless nothing happened in it
 }
 
 // RuleSets are the rule sets in force. The minimums are those of the research
@@ -122,7 +122,7 @@ func release(t analytics.Table, a Audience, now time.Time) (Released, error) {
 			return Released{}, fmt.Errorf("release %s: a cell does not fit the table", t.Metric.ID)
 		}
 		c := Cell{Keys: append([]string(nil), raw.Keys...)}
-		if raw.Persons > 0 && raw.Persons < rules.MinPersons {
+		if raw.Persons < rules.MinPersons && !empty(raw) {
 			c.State = Suppressed
 			r.hidden++
 		} else {
@@ -131,6 +131,17 @@ func release(t analytics.Table, a Audience, now time.Time) (Released, error) {
 		r.cells = append(r.cells, c)
 	}
 	return r, nil
+}
+
+// empty reports whether nothing happened in a cell. A cell of payments by nobody
+// known has no persons and is not empty: it may be one person's.
+func empty(c analytics.Cell) bool {
+	for _, v := range c.Values {
+		if v != 0 && !math.IsNaN(v) {
+			return false
+		}
+	}
+	return c.Persons == 0
 }
 
 // Metric is what the table measures.

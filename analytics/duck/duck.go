@@ -1,0 +1,226 @@
+// Package duck answers queries with DuckDB over a lake. It is the only place
+// that knows DuckDB. Start with [Open].
+//
+// The database lives in memory, reads nothing but the lake's folder, has no
+// network and no extensions, and its settings are locked before the first
+// question.
+package duck
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"text/template"
+	"time"
+
+	_ "github.com/duckdb/duckdb-go/v2" // registers the driver "duckdb"
+
+	"meguri/analytics"
+	statements "meguri/analytics/sql"
+	"meguri/pseudonymize/lake"
+)
+
+// Engine is an analytics.Engine over a lake. It follows the lake: a question
+// asked after a new snapshot is answered from that snapshot.
+type Engine struct {
+	lake      *lake.Lake
+	db        *sql.DB
+	templates *template.Template
+
+	mu       sync.RWMutex // held for writing while the tables are made anew
+	snapshot int64
+	at       time.Time
+}
+
+// Options bound what the engine takes.
+type Options struct {
+	MemoryMiB int    // DuckDB's limit; 0 is 768
+	Threads   int    // 0 is DuckDB's own choice
+	Temp      string // folder for what does not fit; "" is one beside the lake
+}
+
+// Open starts an engine over a lake, which may still be empty.
+func Open(l *lake.Lake, o Options) (*Engine, error) {
+	templates, err := template.ParseFS(statements.Files, "*.sql")
+	if err != nil {
+		return nil, fmt.Errorf("open analytics: %w", err)
+	}
+	if o.MemoryMiB == 0 {
+		o.MemoryMiB = 768
+	}
+	if o.Temp == "" {
+		o.Temp = filepath.Join(l.Dir(), ".tmp")
+	}
+	dir, err := filepath.Abs(l.Dir())
+	if err == nil {
+		err = os.MkdirAll(dir, 0o750)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open analytics: %w", err)
+	}
+	db, err := sql.Open("duckdb", "")
+	if err != nil {
+		return nil, fmt.Errorf("open analytics: %w", err)
+	}
+	settings := []string{
+		fmt.Sprintf("SET memory_limit = '%dMiB'", o.MemoryMiB),
+		"SET temp_directory = " + quote(o.Temp),
+		"SET preserve_insertion_order = false",
+		"SET allowed_directories = [" + quote(dir) + ", " + quote(o.Temp) + "]",
+		"SET autoinstall_known_extensions = false",
+		"SET autoload_known_extensions = false",
+		"SET allow_community_extensions = false",
+		"SET enable_external_access = false",
+	}
+	if o.Threads > 0 {
+		settings = append(settings, fmt.Sprintf("SET threads = %d", o.Threads))
+	}
+	for _, s := range append(settings, "SET lock_configuration = true") {
+		if _, err := db.Exec(s); err != nil {
+			return nil, fmt.Errorf("open analytics: %s: %w", s, errors.Join(err, db.Close()))
+		}
+	}
+	return &Engine{lake: lake.Open(dir), db: db, templates: templates, snapshot: -1}, nil
+}
+
+// Close ends the engine.
+func (e *Engine) Close() error { return e.db.Close() }
+
+// quote makes a text a DuckDB literal.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+// Run implements analytics.Engine.
+func (e *Engine) Run(ctx context.Context, q analytics.Query) (analytics.Table, error) {
+	q, metric, dims, err := q.Resolve()
+	if err != nil {
+		return analytics.Table{}, err
+	}
+	if err := e.follow(ctx); err != nil {
+		return analytics.Table{}, err
+	}
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	text, err := e.render(metric, q)
+	if err != nil {
+		return analytics.Table{}, err
+	}
+	t := analytics.Table{
+		Metric: metric, Query: q, Snapshot: e.snapshot, AsOf: e.at, Dims: dims, Measures: metric.Measures,
+	}
+	rows, err := e.db.QueryContext(ctx, text, q.From, q.To, q.Shop, q.Visit, q.Zero, q.SeenTo)
+	if err != nil {
+		return t, fmt.Errorf("metric %s: %w", metric.ID, err)
+	}
+	t.Cells, err = readCells(rows, len(dims), len(metric.Measures))
+	if err != nil {
+		return t, fmt.Errorf("metric %s: %w", metric.ID, err)
+	}
+	return t, nil
+}
+
+// follow makes the tables anew when the lake has another snapshot than the one
+// they were made from.
+func (e *Engine) follow(ctx context.Context) error {
+	m, err := e.lake.Manifest()
+	if err != nil {
+		return err
+	}
+	e.mu.RLock()
+	current := e.snapshot == m.Snapshot
+	e.mu.RUnlock()
+	if current {
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.snapshot == m.Snapshot { // somebody else was first
+		return nil
+	}
+	event := "event_empty.sql"
+	var files []string
+	for _, p := range e.lake.Paths(m) {
+		event = "event.sql"
+		files = append(files, quote(p))
+	}
+	for _, name := range []string{event, "payment.sql", "movement.sql"} {
+		var text strings.Builder
+		if err := e.templates.ExecuteTemplate(&text, name, map[string]string{"Files": "[" + strings.Join(files, ", ") + "]"}); err != nil {
+			return fmt.Errorf("lay out the lake: %w", err)
+		}
+		if _, err := e.db.ExecContext(ctx, text.String()); err != nil {
+			return fmt.Errorf("lay out the lake: %s: %w", name, err)
+		}
+	}
+	e.snapshot, e.at = m.Snapshot, m.At
+	return nil
+}
+
+// render makes the statement of a metric. What goes into the text are names
+// from fixed lists; what a caller writes goes in as parameters.
+func (e *Engine) render(m analytics.Metric, q analytics.Query) (string, error) {
+	data := struct{ Dims, Group, Key, PeriodStart string }{Key: "person_token", PeriodStart: "q.from_on"}
+	if len(q.By) > 0 {
+		cuts := strings.Join(q.By, ", ")
+		data.Dims, data.Group = cuts+", ", "GROUP BY "+cuts+"\nORDER BY "+cuts
+	}
+	if slices.Contains(q.By, "shop") {
+		data.Key = "person_token, shop"
+	}
+	for _, period := range []string{"month", "week"} { // the shorter one decides
+		if slices.Contains(q.By, period) {
+			data.PeriodStart = fmt.Sprintf("greatest(q.from_on, date_trunc('%s', scope.occurred_on))", period)
+		}
+	}
+	var text strings.Builder
+	for _, name := range []string{"query.sql", m.SQL + ".sql"} {
+		if err := e.templates.ExecuteTemplate(&text, name, data); err != nil {
+			return "", fmt.Errorf("metric %s: %w", m.ID, err)
+		}
+	}
+	return text.String(), nil
+}
+
+// exact is the largest whole number up to which float64 has them all.
+const exact = 1 << 53
+
+func readCells(rows *sql.Rows, dims, measures int) (_ []analytics.Cell, err error) {
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	var cells []analytics.Cell
+	keys := make([]sql.NullString, dims)
+	values := make([]sql.NullFloat64, measures)
+	into := make([]any, 0, dims+measures+2)
+	for i := range keys {
+		into = append(into, &keys[i])
+	}
+	for i := range values {
+		into = append(into, &values[i])
+	}
+	for rows.Next() {
+		c := analytics.Cell{Keys: make([]string, dims), Values: make([]float64, measures)}
+		if err := rows.Scan(append(into, &c.Persons, &c.Shops)...); err != nil {
+			return nil, err
+		}
+		for i, k := range keys {
+			c.Keys[i] = k.String
+		}
+		for i, v := range values {
+			if c.Values[i] = v.Float64; !v.Valid {
+				c.Values[i] = math.NaN()
+			}
+			if math.Abs(v.Float64) > exact {
+				return nil, fmt.Errorf("a sum is beyond %d", int64(exact))
+			}
+		}
+		cells = append(cells, c)
+	}
+	return cells, rows.Err()
+}
+
+var _ analytics.Engine = (*Engine)(nil)

@@ -1,0 +1,14 @@
+, seen AS (
+  SELECT {{.Key}}, min(occurred_on) AS first_on FROM counted WHERE person_token IS NOT NULL GROUP BY ALL
+), person AS (
+  SELECT {{.Dims}} person_token, bool_or(first_on < {{.PeriodStart}}) AS before,
+         CASE WHEN any_value(q.visit_unit) = 'payment' THEN count(*) ELSE count(DISTINCT occurred_on) END AS visits,
+         any_value(scope.shop) AS a_shop
+  FROM scope JOIN seen USING ({{.Key}}), q
+  GROUP BY ALL
+)
+SELECT {{.Dims}} count(*) FILTER (before) / count(*), count(*) FILTER (visits >= 2) / count(*),
+       count(*), count(*) FILTER (before), count(*) FILTER (visits >= 2),
+       count(*) AS persons, count(DISTINCT a_shop) AS shops
+FROM person
+{{.Group}}
