@@ -1,0 +1,251 @@
+package ingest
+
+import (
+	"strings"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+)
+
+// chunk gathers records, column by column, until they are committed together.
+// Its columns lie in memory as Arrow wants them, so that a segment is written
+// without a copy, and its buffers are used again for the next chunk.
+type chunk struct {
+	n       int
+	entries []Entry
+	origin  texts   // the rows as they came, for the quarantine file
+	lines   []int64 // and where
+	bad     []badRow
+	badSize int
+
+	source, kind, serviceType, serviceID, shopID, shopName, merchantID, terminalID labels
+
+	recordID, personID, targetID, groupID, consentID texts
+
+	amount   []int64
+	occurred []arrow.Timestamp
+	active   []bool
+
+	hash hasher
+}
+
+// badRow is a row for the quarantine file.
+type badRow struct {
+	line int64
+	fault
+	row string
+}
+
+// texts is a column of strings: all bytes in one slice, and where each ends.
+type texts struct {
+	data    []byte
+	offsets []int32 // offsets[i] to offsets[i+1] is string i
+}
+
+func (t *texts) add(s string) {
+	if len(t.offsets) == 0 {
+		t.offsets = append(t.offsets, 0)
+	}
+	t.data = append(t.data, s...)
+	t.offsets = append(t.offsets, int32(len(t.data)))
+}
+
+func (t *texts) at(i int) string { return string(t.data[t.offsets[i]:t.offsets[i+1]]) }
+
+func (t *texts) reset() { t.data, t.offsets = t.data[:0], t.offsets[:0] }
+
+func (t *texts) pick(keep []int32) texts {
+	var p texts
+	for _, i := range keep {
+		p.add(t.at(int(i)))
+	}
+	return p
+}
+
+// array returns the column; an empty string is null where the column may be.
+func (t *texts) array(nullable bool) arrow.Array {
+	n := len(t.offsets) - 1
+	buffers := []*memory.Buffer{nil,
+		memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(t.offsets)), memory.NewBufferBytes(t.data)}
+	nulls := 0
+	if nullable {
+		valid := make([]byte, (n+7)/8)
+		for i := range n {
+			if t.offsets[i] == t.offsets[i+1] {
+				nulls++
+			} else {
+				valid[i/8] |= 1 << (i % 8)
+			}
+		}
+		buffers[0] = memory.NewBufferBytes(valid)
+	}
+	data := array.NewData(arrow.BinaryTypes.String, n, buffers, nil, nulls, 0)
+	defer data.Release()
+	return array.NewStringData(data)
+}
+
+// labels is a column of strings of which few are distinct.
+type labels struct {
+	codes  []int32
+	code   map[string]int32
+	values texts
+	last   string // most rows repeat the label before
+	lastAt int32
+}
+
+func (l *labels) add(s string) {
+	if s == l.last && len(l.codes) > 0 {
+		l.codes = append(l.codes, l.lastAt)
+		return
+	}
+	at, ok := l.code[s]
+	if !ok {
+		s = strings.Clone(s) // a label must not hold the row that it came in
+		if l.code == nil {
+			l.code = make(map[string]int32)
+		}
+		at = int32(len(l.code))
+		l.code[s] = at
+		l.values.add(s)
+	}
+	l.last, l.lastAt = s, at
+	l.codes = append(l.codes, at)
+}
+
+func (l *labels) reset() {
+	clear(l.code)
+	l.codes, l.last = l.codes[:0], ""
+	l.values.reset()
+}
+
+func (l *labels) pick(keep []int32) labels {
+	p := labels{values: l.values}
+	p.codes = pick(l.codes, keep)
+	return p
+}
+
+func (l *labels) array() arrow.Array {
+	values := l.values.array(false)
+	defer values.Release()
+	data := array.NewData(arrow.PrimitiveTypes.Int32, len(l.codes),
+		[]*memory.Buffer{nil, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(l.codes))}, nil, 0, 0)
+	defer data.Release()
+	codes := array.NewInt32Data(data)
+	defer codes.Release()
+	return array.NewDictionaryArray(dictionary, codes, values)
+}
+
+func pick[T any](column []T, keep []int32) []T {
+	out := make([]T, len(keep))
+	for i, at := range keep {
+		out[i] = column[at]
+	}
+	return out
+}
+
+// add appends a checked record with the row that it came from.
+func (c *chunk) add(r *Record, line int64, origin string) {
+	group := r.GroupID
+	if group == "" {
+		group = r.ID
+	}
+	c.n++
+	c.entries = append(c.entries, Entry{Key: c.hash.key(r.Source, r.ID), Content: c.hash.content(r)})
+	c.origin.add(origin)
+	c.lines = append(c.lines, line)
+	c.source.add(r.Source)
+	c.recordID.add(r.ID)
+	c.kind.add(string(r.Kind))
+	c.serviceType.add(r.ServiceType)
+	c.serviceID.add(r.ServiceID)
+	c.personID.add(r.PersonID)
+	c.shopID.add(r.ShopID)
+	c.shopName.add(r.ShopName)
+	c.merchantID.add(r.MerchantID)
+	c.terminalID.add(r.TerminalID)
+	c.amount = append(c.amount, r.AmountYen)
+	c.occurred = append(c.occurred, arrow.Timestamp(r.OccurredAt.UnixMicro()))
+	c.targetID.add(r.TargetID)
+	c.groupID.add(group)
+	c.active = append(c.active, r.Active)
+	c.consentID.add(r.ConsentID)
+}
+
+// addBad appends a row that goes to quarantine.
+func (c *chunk) addBad(line int64, f fault, row string) {
+	c.bad = append(c.bad, badRow{line, f, row})
+	c.badSize += len(row)
+}
+
+func (c *chunk) empty() bool { return c.n == 0 && len(c.bad) == 0 }
+
+// full tells whether the chunk should be committed: it holds enough rows, or
+// so many bytes that memory, or the 31 bits of an offset, come into question.
+func (c *chunk) full(rows int) bool {
+	return c.n >= rows || len(c.origin.data)+c.badSize > 64<<20 || len(c.bad) >= rows
+}
+
+func (c *chunk) reset() {
+	c.n, c.badSize = 0, 0
+	c.entries, c.lines, c.bad = c.entries[:0], c.lines[:0], c.bad[:0]
+	c.amount, c.occurred, c.active = c.amount[:0], c.occurred[:0], c.active[:0]
+	for _, l := range []*labels{&c.source, &c.kind, &c.serviceType, &c.serviceID, &c.shopID, &c.shopName, &c.merchantID, &c.terminalID} {
+		l.reset()
+	}
+	for _, t := range []*texts{&c.origin, &c.recordID, &c.personID, &c.targetID, &c.groupID, &c.consentID} {
+		t.reset()
+	}
+}
+
+// only returns the rows of c that are kept, for a segment.
+func (c *chunk) only(keep []int32) *chunk {
+	return &chunk{
+		n:      len(keep),
+		source: c.source.pick(keep), kind: c.kind.pick(keep), serviceType: c.serviceType.pick(keep),
+		serviceID: c.serviceID.pick(keep), shopID: c.shopID.pick(keep), shopName: c.shopName.pick(keep),
+		merchantID: c.merchantID.pick(keep), terminalID: c.terminalID.pick(keep),
+		recordID: c.recordID.pick(keep), personID: c.personID.pick(keep), targetID: c.targetID.pick(keep),
+		groupID: c.groupID.pick(keep), consentID: c.consentID.pick(keep),
+		amount: pick(c.amount, keep), occurred: pick(c.occurred, keep), active: pick(c.active, keep),
+	}
+}
+
+// batch returns the chunk's rows as Arrow; it is valid until the chunk is
+// reset.
+func (c *chunk) batch() arrow.RecordBatch {
+	active := array.NewBooleanBuilder(memory.DefaultAllocator)
+	defer active.Release()
+	active.AppendValues(c.active, nil)
+	amount := array.NewData(arrow.PrimitiveTypes.Int64, c.n,
+		[]*memory.Buffer{nil, memory.NewBufferBytes(arrow.Int64Traits.CastToBytes(c.amount))}, nil, 0, 0)
+	defer amount.Release()
+	occurred := array.NewData(PaymentSchema.Field(11).Type, c.n,
+		[]*memory.Buffer{nil, memory.NewBufferBytes(arrow.TimestampTraits.CastToBytes(c.occurred))}, nil, 0, 0)
+	defer occurred.Release()
+	columns := []arrow.Array{
+		c.source.array(), c.recordID.array(false), c.kind.array(), c.serviceType.array(), c.serviceID.array(),
+		c.personID.array(true), c.shopID.array(), c.shopName.array(), c.merchantID.array(), c.terminalID.array(),
+		array.NewInt64Data(amount), array.NewTimestampData(occurred), c.targetID.array(true), c.groupID.array(false),
+		active.NewArray(), c.consentID.array(true),
+	}
+	batch := array.NewRecordBatch(PaymentSchema, columns, int64(c.n))
+	for _, column := range columns {
+		column.Release() // the batch holds its own reference
+	}
+	return batch
+}
+
+// span returns the sum of the amounts and the first and last instant.
+func (c *chunk) span() (sum int64, first, last time.Time) {
+	if c.n == 0 {
+		return 0, time.Time{}, time.Time{}
+	}
+	low, high := c.occurred[0], c.occurred[0]
+	for i := range c.n {
+		sum += c.amount[i] // MaxAmountYen keeps it inside int64
+		low, high = min(low, c.occurred[i]), max(high, c.occurred[i])
+	}
+	return sum, time.UnixMicro(int64(low)).UTC(), time.UnixMicro(int64(high)).UTC()
+}

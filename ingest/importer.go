@@ -1,0 +1,617 @@
+package ingest
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Format names the layout of a file.
+type Format string
+
+// The formats.
+const (
+	MitakaTransactions Format = "mitaka-transactions"
+	CSV                Format = "csv"
+)
+
+// Options say how a file is read.
+type Options struct {
+	Format         Format
+	Mapping        *Mapping // for CSV
+	Source         string   // for MitakaTransactions; "mitaka" if empty
+	Encoding       Encoding // Auto if empty; a mapping's own goes before
+	MaxRecordBytes int      // DefaultMaxRecordBytes if zero
+
+	// Progress, if set, is called a few times a second and at the end, with
+	// the bytes of the file that were read, its size, and the rows read.
+	Progress func(bytesDone, bytesTotal, rows int64)
+}
+
+// Summary tells what became of the rows. Read is always the sum of Accepted,
+// Duplicate and Quarantined.
+type Summary struct {
+	ImportID    string
+	Source      string
+	Read        int64
+	Accepted    int64
+	Duplicate   int64
+	Quarantined int64
+	Segments    int64
+	Bytes       int64 // of the file, as it lies on the disk
+	Elapsed     time.Duration
+
+	QuarantinePath string // empty if no row is there
+}
+
+// check compares the rows that were dealt with to those that the reader saw.
+func (s *Summary) check(seen int64) error {
+	if s.Read != seen || s.Read != s.Accepted+s.Duplicate+s.Quarantined {
+		return fmt.Errorf("%d rows came in, but %d were dealt with: %d accepted, %d duplicate, %d quarantined: this is a fault of the program",
+			seen, s.Read, s.Accepted, s.Duplicate, s.Quarantined)
+	}
+	return nil
+}
+
+// Importer takes in records. It may be used by several goroutines, and several
+// processes may share its folder and its store.
+type Importer struct {
+	store                Store
+	segments, quarantine string
+	now                  func() time.Time
+	chunkRows            int
+	step                 func(string) // where a test kills the process
+}
+
+// chunkRows are committed together. The index is a B-tree of hashes, so a
+// commit touches a page for almost every row once the index is large: the more
+// rows a commit has, sorted, the fewer pages are written per row. 128 Ki rows
+// take about 60 MB while they wait.
+const chunkRows = 128 << 10
+
+// Open returns an importer that keeps its files under dir/personal. It removes
+// what a crash left: files that were being written and segments that no
+// transaction registered.
+func Open(ctx context.Context, dir string, store Store) (*Importer, error) {
+	im := &Importer{
+		store:      store,
+		segments:   filepath.Join(dir, "personal", "segments"),
+		quarantine: filepath.Join(dir, "personal", "quarantine"),
+		now:        time.Now,
+		chunkRows:  chunkRows,
+		step:       func(string) {},
+	}
+	for _, folder := range []string{im.segments, im.quarantine} {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return nil, fmt.Errorf("open importer: %w", err)
+		}
+	}
+	if err := store.Sweep(ctx, im.sweep); err != nil {
+		return nil, fmt.Errorf("open importer: %w", err)
+	}
+	return im, nil
+}
+
+// sweep removes files that are not registered and misses none that is.
+func (im *Importer) sweep(registered map[string]bool) error {
+	entries, err := os.ReadDir(im.segments)
+	if err != nil {
+		return err
+	}
+	present := make(map[string]bool, len(entries))
+	for _, e := range entries {
+		name := e.Name()
+		present[name] = true
+		orphan := strings.HasSuffix(name, ".arrow") && !registered[name]
+		if orphan || strings.HasPrefix(name, temporaryPrefix) {
+			if err := os.Remove(filepath.Join(im.segments, name)); err != nil {
+				return err
+			}
+		}
+	}
+	for name := range registered {
+		if !present[name] {
+			return fmt.Errorf("segment %s is registered and its file is gone: restore the folder %s from the backup that belongs to the database",
+				name, im.segments)
+		}
+	}
+	return nil
+}
+
+// run is one import.
+type run struct {
+	*Importer
+	summary    Summary
+	started    time.Time
+	file       string
+	quarantine quarantine
+}
+
+func (im *Importer) begin(ctx context.Context, source, file string) (*run, error) {
+	r := &run{Importer: im, started: im.now(), file: file}
+	var random [4]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return nil, err
+	}
+	r.summary.ImportID = r.started.UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(random[:])
+	r.summary.Source = source
+	r.quarantine = quarantine{path: filepath.Join(im.quarantine, r.summary.ImportID+".csv"), name: file}
+	return r, im.store.PutImport(ctx, r.record(time.Time{}))
+}
+
+func (r *run) record(finished time.Time) ImportRecord {
+	return ImportRecord{ID: r.summary.ImportID, Source: r.summary.Source, File: r.file,
+		StartedAt: r.started, FinishedAt: finished, Summary: r.summary}
+}
+
+// end closes the run whatever happened in it and returns its summary; seen are
+// the rows that came in.
+func (r *run) end(ctx context.Context, seen int64, err error) (Summary, error) {
+	if cerr := r.quarantine.close(); err == nil {
+		err = cerr
+	}
+	if r.quarantine.rows > 0 {
+		r.summary.QuarantinePath = r.quarantine.path
+	}
+	finished := r.now()
+	r.summary.Elapsed = finished.Sub(r.started)
+	if err == nil {
+		err = r.summary.check(seen)
+	}
+	// A run that was cancelled is registered as well.
+	if perr := r.store.PutImport(context.WithoutCancel(ctx), r.record(finished)); err == nil {
+		err = perr
+	}
+	return r.summary, err
+}
+
+// Import reads a file. The summary is valid with an error too: it tells what
+// was kept before the run stopped. Importing the file again is always safe.
+func (im *Importer) Import(ctx context.Context, path string, opts Options) (_ Summary, err error) {
+	name := filepath.Base(path)
+	encoding, source, comma := opts.Encoding, opts.Source, byte(',')
+	switch opts.Format {
+	case MitakaTransactions:
+		if source == "" {
+			source = "mitaka"
+		}
+	case CSV:
+		m := opts.Mapping
+		if m == nil || m.Record == "" {
+			return Summary{}, fmt.Errorf("import %s: %w: the format csv needs a mapping", name, ErrMapping)
+		}
+		source, comma = m.Source, m.Delimiter[0]
+		if m.Encoding != "" && m.Encoding != Auto {
+			encoding = m.Encoding
+		}
+	default:
+		return Summary{}, fmt.Errorf("import %s: there is no format %q: use %s or %s", name, opts.Format, MitakaTransactions, CSV)
+	}
+	if err := checkSource(source); err != nil {
+		return Summary{}, fmt.Errorf("import %s: %w", name, err)
+	}
+	if opts.MaxRecordBytes <= 0 {
+		opts.MaxRecordBytes = DefaultMaxRecordBytes
+	}
+	in, err := openInput(path, encoding)
+	if err != nil {
+		return Summary{}, fmt.Errorf("import: %w", err)
+	}
+	defer func() { _ = in.Close() }() // it was only read
+	rows := &rowReader{scanner: newScanner(in, comma, opts.MaxRecordBytes), in: in, progress: opts.Progress}
+	header, err := rows.header()
+	if err != nil {
+		return Summary{}, located(err, name)
+	}
+	var parse func(int64, []string, *Record) fault
+	var mapped *mappedParser
+	if opts.Format == MitakaTransactions {
+		var p *mitakaParser
+		if p, err = newMitakaParser(source, header); err == nil {
+			parse = p.parse
+		}
+	} else if mapped, err = opts.Mapping.bind(header); err == nil {
+		parse = mapped.parse
+	}
+	if err != nil {
+		return Summary{}, located(err, name)
+	}
+
+	r, err := im.begin(ctx, source, name)
+	if err != nil {
+		return Summary{}, fmt.Errorf("import %s: %w", name, err)
+	}
+	switch {
+	case mapped != nil && mapped.mapping.Record == PersonRows:
+		err = importAttributes(ctx, r, rows, mapped.parsePerson, im.store.PutPersons)
+	case mapped != nil && mapped.mapping.Record == ShopRows:
+		err = importAttributes(ctx, r, rows, mapped.parseShop, im.store.PutShops)
+	default:
+		err = r.importPayments(ctx, rows, parse)
+	}
+	rows.report(true)
+	r.summary.Bytes = in.done.Load()
+	if err == nil && r.summary.Read == 0 {
+		err = ErrNoRows
+	}
+	summary, err := r.end(ctx, rows.rows, err)
+	return summary, located(err, name)
+}
+
+// located says in which file an error happened.
+func located(err error, name string) error {
+	if line := (*LineError)(nil); errors.As(err, &line) {
+		line.File = name
+		return fmt.Errorf("import: %w", err)
+	}
+	if err != nil {
+		return fmt.Errorf("import %s: %w", name, err)
+	}
+	return nil
+}
+
+// rowReader reads the rows of a file and reports how far it is.
+type rowReader struct {
+	*scanner
+	in       *input
+	progress func(done, total, rows int64)
+	rows     int64
+	reported time.Time
+	fields   []string
+	columns  int
+}
+
+func (rr *rowReader) header() ([]string, error) {
+	record, f, err := rr.next()
+	switch {
+	case err == io.EOF:
+		return nil, ErrEmptyFile
+	case err != nil:
+		return nil, err
+	}
+	if f.bad() {
+		return nil, &LineError{Line: rr.line, Problem: f.problem, Remedy: f.remedy, Err: ErrNotText}
+	}
+	if f := checkEncoding(record, rr.in.encoding); f.bad() {
+		return nil, &LineError{Line: rr.line, Problem: f.problem, Remedy: f.remedy, Err: ErrEncoding}
+	}
+	names, err := splitFields(string(record), rr.comma, nil)
+	if err != nil {
+		return nil, &LineError{Line: rr.line, Problem: err.Error(), Err: ErrNotText}
+	}
+	for i := range names {
+		names[i] = strings.TrimSpace(names[i])
+	}
+	rr.columns = len(names)
+	return names, nil
+}
+
+// row returns the next row with its fields, which are valid until the next
+// call, or with what is wrong with it.
+func (rr *rowReader) row() (record string, fields []string, f fault, err error) {
+	raw, f, err := rr.next()
+	if err != nil {
+		return "", nil, f, err
+	}
+	rr.rows++
+	if rr.rows%4096 == 0 {
+		rr.report(false)
+	}
+	if !f.bad() {
+		f = checkEncoding(raw, rr.in.encoding)
+	}
+	record = string(raw)
+	if f.bad() {
+		return record, nil, f, nil
+	}
+	fields, f = rr.split(record)
+	return record, fields, f, nil
+}
+
+func (rr *rowReader) split(record string) ([]string, fault) {
+	fields, err := splitFields(record, rr.comma, rr.fields[:0])
+	rr.fields = fields
+	if err != nil {
+		return nil, fault{"", err.Error(), `write a quote inside a field twice ("") and put the field in quotes`}
+	}
+	if len(fields) != rr.columns {
+		return nil, fault{"", fmt.Sprintf("the row has %d fields and the header %d", len(fields), rr.columns),
+			"check for a separator or a line end inside a field: put such a field in quotes"}
+	}
+	return fields, fault{}
+}
+
+func (rr *rowReader) report(final bool) {
+	if rr.progress == nil {
+		return
+	}
+	if now := time.Now(); final || now.Sub(rr.reported) > 200*time.Millisecond {
+		rr.reported = now
+		rr.progress(rr.in.done.Load(), rr.in.size, rr.rows)
+	}
+}
+
+// importPayments reads in this goroutine and commits in another; two chunks go
+// back and forth between them.
+func (r *run) importPayments(ctx context.Context, rows *rowReader, parse func(int64, []string, *Record) fault) error {
+	group, both := errgroup.WithContext(ctx)
+	ready, free := make(chan *chunk), make(chan *chunk, 2)
+	free <- &chunk{}
+	free <- &chunk{}
+	waiting := &waitingCancels{limit: r.chunkRows}
+	defer waiting.close()
+	var broken error // the file cannot be read further
+	group.Go(func() error {
+		defer close(ready)
+		var record Record
+		for broken == nil {
+			var c *chunk
+			select {
+			case c = <-free:
+			case <-both.Done():
+				return both.Err()
+			}
+			for !c.full(r.chunkRows) {
+				raw, fields, f, err := rows.row()
+				if err != nil {
+					broken = err
+					break
+				}
+				if !f.bad() {
+					f = parse(rows.line, fields, &record)
+				}
+				switch {
+				case f.bad():
+					c.addBad(rows.line, f, raw)
+				case record.Kind.takesBack() != "":
+					if err := waiting.add(&record, rows.line, raw); err != nil {
+						return err
+					}
+				default:
+					c.add(&record, rows.line, raw)
+				}
+			}
+			select {
+			case ready <- c:
+			case <-both.Done():
+				return both.Err()
+			}
+		}
+		return nil
+	})
+	group.Go(func() error {
+		for c := range ready {
+			if err := r.commit(both, c, nil); err != nil {
+				return err
+			}
+			c.reset()
+			free <- c
+		}
+		return both.Err()
+	})
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if err := waiting.each(rows, parse, func(c *chunk) error { return r.commitCancels(ctx, c, nil) }); err != nil {
+		return err
+	}
+	if broken != io.EOF {
+		return broken
+	}
+	return nil
+}
+
+// commitCancels commits a chunk of cancellations, those aside whose payment is
+// unknown: by now all payments of the file are in the index.
+func (r *run) commitCancels(ctx context.Context, c *chunk, cursor *string) error {
+	var h hasher
+	targets := make([]Key, c.n)
+	for i := range c.n {
+		targets[i] = h.key(r.summary.Source, c.targetID.at(i))
+	}
+	sorted := slices.Clone(targets)
+	slices.SortFunc(sorted, compareKeys)
+	known, err := r.store.Lookup(ctx, slices.Compact(sorted))
+	if err != nil {
+		return err
+	}
+	for i := range c.n {
+		at, ok := slices.BinarySearchFunc(known, targets[i], func(e Entry, k Key) int { return compareKeys(e.Key, k) })
+		if f := judgeTarget(c.entries[i].Kind(), ok, known, at); f.bad() {
+			c.addBad(c.lines[i], f, c.origin.at(i))
+			c.lines[i] = barred
+		}
+	}
+	return r.commit(ctx, c, cursor)
+}
+
+// barred marks a row of a chunk that is in quarantine already.
+const barred = -1
+
+func judgeTarget(kind Kind, found bool, known []Entry, at int) fault {
+	switch {
+	case !found:
+		return fault{"target_id", "the cancelled transaction is unknown",
+			"import the file that holds the payment first, then import this file again"}
+	case known[at].Kind() != kind.takesBack():
+		return fault{"target_id", "the cancelled transaction is of a kind that this row cannot cancel",
+			"correct the ID of the cancelled transaction"}
+	}
+	return fault{}
+}
+
+func compareKeys(a, b Key) int {
+	switch {
+	case a.Hi < b.Hi || a.Hi == b.Hi && a.Lo < b.Lo:
+		return -1
+	case a == b:
+		return 0
+	}
+	return 1
+}
+
+var conflict = fault{"record_id", "the same transaction ID came before with other content",
+	"ask the source which of the two is right; the first one stays"}
+
+// commit puts a chunk's new records into a segment and the index, and its bad
+// rows into quarantine.
+func (r *run) commit(ctx context.Context, c *chunk, cursor *string) error {
+	order := make([]int32, 0, c.n) // rows by key, rows of one key as they came
+	for i := range c.n {
+		if c.lines[i] != barred {
+			order = append(order, int32(i))
+		}
+	}
+	slices.SortFunc(order, func(a, b int32) int {
+		if n := compareKeys(c.entries[a].Key, c.entries[b].Key); n != 0 {
+			return n
+		}
+		return int(a - b)
+	})
+	entries := make([]Entry, 0, len(order))
+	for _, row := range order {
+		if e := c.entries[row]; len(entries) == 0 || entries[len(entries)-1].Key != e.Key {
+			entries = append(entries, e)
+		}
+	}
+
+	var keep, conflicts []int32
+	seal := func(number int64, known []Entry) (Segment, error) {
+		keep, conflicts = judge(c.entries, order, known)
+		r.step("keys entered")
+		s := Segment{Number: number, Path: segmentName(number), ImportID: r.summary.ImportID, Rows: int64(len(keep))}
+		if len(keep) == 0 {
+			return s, nil
+		}
+		accepted := c
+		if len(keep) < c.n {
+			accepted = c.only(keep)
+		}
+		s.AmountYen, s.FirstAt, s.LastAt = accepted.span()
+		batch := accepted.batch()
+		defer batch.Release()
+		var err error
+		if s.Bytes, err = r.writeSegment(number, batch); err != nil {
+			return s, fmt.Errorf("write segment %s: %w", s.Path, err)
+		}
+		r.step("before commit")
+		return s, nil
+	}
+	if len(entries) > 0 || cursor != nil {
+		if err := r.store.Commit(ctx, Batch{Entries: entries, Seal: seal, Source: r.summary.Source, Cursor: cursor}); err != nil {
+			return fmt.Errorf("commit records: %w", err)
+		}
+		r.step("after commit")
+	}
+
+	for _, row := range conflicts {
+		c.addBad(c.lines[row], conflict, c.origin.at(int(row)))
+	}
+	slices.SortStableFunc(c.bad, func(a, b badRow) int { return int(a.line - b.line) })
+	for _, b := range c.bad {
+		if err := r.quarantine.add(b); err != nil {
+			return fmt.Errorf("write quarantine: %w", err)
+		}
+	}
+	if err := r.quarantine.flush(); err != nil {
+		return fmt.Errorf("write quarantine: %w", err)
+	}
+	s := &r.summary
+	s.Read += int64(len(order) + len(c.bad) - len(conflicts)) // a conflict is in both
+	s.Accepted += int64(len(keep))
+	s.Duplicate += int64(len(order) - len(keep) - len(conflicts))
+	s.Quarantined += int64(len(c.bad))
+	if len(keep) > 0 {
+		s.Segments++
+	}
+	return nil
+}
+
+// judge decides about the rows of a chunk, given their order by key and the
+// entries that were known: rows to keep, in the order in which they came, and
+// rows whose content differs from that of the first of their identity. The
+// others are duplicates.
+func judge(entries []Entry, order []int32, known []Entry) (keep, conflicts []int32) {
+	keep = make([]int32, 0, len(order))
+	var first Entry
+	for i, row := range order {
+		e := entries[row]
+		if i == 0 || e.Key != first.Key {
+			first = e
+			for len(known) > 0 && compareKeys(known[0].Key, e.Key) < 0 {
+				known = known[1:]
+			}
+			if len(known) == 0 || known[0].Key != e.Key {
+				keep = append(keep, row)
+				continue
+			}
+			first = known[0]
+		}
+		if e.Content != first.Content {
+			conflicts = append(conflicts, row)
+		}
+	}
+	slices.Sort(keep)
+	return keep, conflicts
+}
+
+// importAttributes reads persons or shops. A later row about the same one
+// replaces the earlier; a row that changes nothing is a duplicate.
+func importAttributes[T any](ctx context.Context, r *run, rows *rowReader,
+	parse func(int64, []string) (T, fault), put func(context.Context, []T) (int64, error)) error {
+	const most = 2000
+	batch := make([]T, 0, most)
+	flush := func() error {
+		changed, err := put(ctx, batch)
+		if err != nil {
+			return err
+		}
+		if err := r.quarantine.flush(); err != nil {
+			return err
+		}
+		r.summary.Read += int64(len(batch))
+		r.summary.Accepted += changed
+		r.summary.Duplicate += int64(len(batch)) - changed
+		batch = batch[:0]
+		return nil
+	}
+	for {
+		raw, fields, f, err := rows.row()
+		if err != nil {
+			if ferr := flush(); ferr != nil {
+				return ferr
+			}
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+		var v T
+		if !f.bad() {
+			v, f = parse(rows.line, fields)
+		}
+		if f.bad() {
+			if err := r.quarantine.add(badRow{rows.line, f, raw}); err != nil {
+				return err
+			}
+			r.summary.Read++
+			r.summary.Quarantined++
+			continue
+		}
+		if batch = append(batch, v); len(batch) == most {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+}

@@ -1,0 +1,292 @@
+// Package sqlstore keeps the importer's memory in SQLite or PostgreSQL. Start
+// with [Open].
+//
+// A commit holds the engine's write lock while the importer writes the segment,
+// about a third of a second for 128 Ki rows. With SQLite the store should
+// therefore have a file of its own, apart from the ledger's.
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"meguri/ingest"
+	"meguri/internal/sqldb"
+)
+
+//go:embed sql/*.sql
+var statements embed.FS
+
+//go:embed migrations
+var migrations embed.FS
+
+// Store is an ingest.Store.
+type Store struct {
+	db  *sqldb.DB
+	sql sqldb.Statements
+}
+
+var _ ingest.Store = (*Store)(nil)
+
+// Open brings the schema up to date and returns the store.
+func Open(ctx context.Context, db *sqldb.DB) (*Store, error) {
+	if _, err := sqldb.Migrate(ctx, db, "ingest", migrations, "migrations"); err != nil {
+		return nil, err
+	}
+	return &Store{db: db, sql: sqldb.MustLoadStatements(statements, "sql", db.Dialect)}, nil
+}
+
+// Commit enters a batch; see ingest.Store.
+func (s *Store) Commit(ctx context.Context, b ingest.Batch) error {
+	packed := pack(b.Entries)
+	return s.db.InTx(ctx, func(tx *sql.Tx) error {
+		if len(b.Entries) > 0 {
+			if err := s.enter(ctx, tx, b, packed); err != nil {
+				return err
+			}
+		}
+		if b.Cursor != nil {
+			_, err := tx.ExecContext(ctx, s.sql.Get("put_cursor"), b.Source, *b.Cursor)
+			return err
+		}
+		return nil
+	})
+}
+
+func (s *Store) enter(ctx context.Context, tx *sql.Tx, b ingest.Batch, packed []byte) error {
+	if err := s.lock(ctx, tx); err != nil {
+		return err
+	}
+	var number int64
+	if err := tx.QueryRowContext(ctx, s.sql.Get("next_segment")).Scan(&number); err != nil {
+		return err
+	}
+	result, err := tx.ExecContext(ctx, s.sql.Get("enter_keys"), len(b.Entries), packed, number)
+	if err != nil {
+		return err
+	}
+	entered, err := result.RowsAffected()
+	if err != nil {
+		return err
+	}
+	var known []ingest.Entry
+	if entered < int64(len(b.Entries)) {
+		if known, err = s.earlier(ctx, tx, b.Entries, packed, number); err != nil {
+			return err
+		}
+	}
+	segment, err := b.Seal(number, known)
+	if err != nil || segment.Rows == 0 {
+		return err
+	}
+	if segment.Rows != entered {
+		return fmt.Errorf("segment %d has %d rows, but %d identities were entered", number, segment.Rows, entered)
+	}
+	_, err = tx.ExecContext(ctx, s.sql.Get("insert_segment"), number, segment.Path, segment.ImportID,
+		segment.Rows, segment.AmountYen, segment.FirstAt.UnixMicro(), segment.LastAt.UnixMicro(), segment.Bytes)
+	return err
+}
+
+// lock keeps other writers of segments out until the transaction ends.
+func (s *Store) lock(ctx context.Context, tx *sql.Tx) error {
+	if s.db.Dialect != sqldb.Postgres {
+		return nil // every transaction of SQLite begins as the only writer
+	}
+	_, err := tx.ExecContext(ctx, s.sql.Get("lock_segments"))
+	return err
+}
+
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// earlier returns the entries that other segments than the given one entered.
+func (s *Store) earlier(ctx context.Context, q querier, entries []ingest.Entry, packed []byte, segment int64) (_ []ingest.Entry, err error) {
+	// Under a context that can be cancelled the SQLite driver starts a goroutine
+	// for every row; the query is bounded, so it runs to its end.
+	rows, err := q.QueryContext(context.WithoutCancel(ctx), s.sql.Get("earlier_keys"), len(entries), packed, segment)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if cerr := rows.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	var known []ingest.Entry
+	for rows.Next() {
+		var i int
+		var content sql.RawBytes
+		if err := rows.Scan(&i, &content); err != nil {
+			return nil, err
+		}
+		if i < 0 || i >= len(entries) || len(content) != 8 {
+			return nil, errors.New("the index of records is damaged")
+		}
+		known = append(known, ingest.Entry{Key: entries[i].Key, Content: binary.BigEndian.Uint64(content)})
+	}
+	return known, rows.Err()
+}
+
+// pack writes entries as the statements read them. Big-endian keys sort as
+// bytes in the order in which they sort as numbers.
+func pack(entries []ingest.Entry) []byte {
+	packed := make([]byte, 0, 24*len(entries))
+	for _, e := range entries {
+		packed = binary.BigEndian.AppendUint64(packed, e.Key.Hi)
+		packed = binary.BigEndian.AppendUint64(packed, e.Key.Lo)
+		packed = binary.BigEndian.AppendUint64(packed, e.Content)
+	}
+	return packed
+}
+
+// Lookup returns the entries that the index has; see ingest.Store.
+func (s *Store) Lookup(ctx context.Context, keys []ingest.Key) ([]ingest.Entry, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	entries := make([]ingest.Entry, len(keys))
+	for i, k := range keys {
+		entries[i].Key = k
+	}
+	return s.earlier(ctx, s.db, entries, pack(entries), 0) // no segment has the number 0
+}
+
+// Sweep calls fn with the names of the registered files.
+func (s *Store) Sweep(ctx context.Context, fn func(map[string]bool) error) error {
+	return s.db.InTx(ctx, func(tx *sql.Tx) error {
+		if err := s.lock(ctx, tx); err != nil {
+			return err
+		}
+		segments, err := s.list(ctx, tx)
+		if err != nil {
+			return err
+		}
+		files := make(map[string]bool, len(segments))
+		for _, segment := range segments {
+			files[segment.Path] = true
+		}
+		return fn(files)
+	})
+}
+
+// Segments returns the registered segments by number.
+func (s *Store) Segments(ctx context.Context) ([]ingest.Segment, error) { return s.list(ctx, s.db) }
+
+func (s *Store) list(ctx context.Context, q querier) ([]ingest.Segment, error) {
+	return collect(ctx, q, func(rows *sql.Rows) (segment ingest.Segment, err error) {
+		var first, last int64
+		err = rows.Scan(&segment.Number, &segment.Path, &segment.ImportID, &segment.Rows, &segment.AmountYen, &first, &last, &segment.Bytes)
+		segment.FirstAt, segment.LastAt = time.UnixMicro(first).UTC(), time.UnixMicro(last).UTC()
+		return segment, err
+	}, s.sql.Get("list_segments"))
+}
+
+func collect[T any](ctx context.Context, q querier, scan func(*sql.Rows) (T, error), text string, args ...any) (_ []T, err error) {
+	rows, err := q.QueryContext(ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if cerr := rows.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	var list []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, v)
+	}
+	return list, rows.Err()
+}
+
+// PutImport enters an import, or its later state.
+func (s *Store) PutImport(ctx context.Context, i ingest.ImportRecord) error {
+	var finished *int64
+	if !i.FinishedAt.IsZero() {
+		at := i.FinishedAt.UnixMicro()
+		finished = &at
+	}
+	return s.db.InTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, s.sql.Get("put_import"), i.ID, i.Source, i.File, i.StartedAt.UnixMicro(), finished,
+			i.Summary.Read, i.Summary.Accepted, i.Summary.Duplicate, i.Summary.Quarantined, i.Summary.Bytes)
+		return err
+	})
+}
+
+// Cursor returns how far a source was read.
+func (s *Store) Cursor(ctx context.Context, source string) (string, error) {
+	var position string
+	err := s.db.QueryRowContext(ctx, s.sql.Get("get_cursor"), source).Scan(&position)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return position, err
+}
+
+// PutPersons enters or replaces persons.
+func (s *Store) PutPersons(ctx context.Context, persons []ingest.Person) (int64, error) {
+	return put(ctx, s, "put_persons", persons, func(p ingest.Person) [2]string { return [2]string{p.Source, p.ID} })
+}
+
+// PutShops enters or replaces shops.
+func (s *Store) PutShops(ctx context.Context, shops []ingest.Shop) (int64, error) {
+	return put(ctx, s, "put_shops", shops, func(p ingest.Shop) [2]string { return [2]string{p.Source, p.ID} })
+}
+
+// put hands the list over as one value of JSON, the last of each ID only: no
+// statement may change a row twice.
+func put[T any](ctx context.Context, s *Store, statement string, list []T, id func(T) [2]string) (int64, error) {
+	if len(list) == 0 {
+		return 0, nil
+	}
+	place := make(map[[2]string]int, len(list))
+	var distinct []T
+	for _, v := range list {
+		if at, ok := place[id(v)]; ok {
+			distinct[at] = v
+			continue
+		}
+		place[id(v)] = len(distinct)
+		distinct = append(distinct, v)
+	}
+	document, err := json.Marshal(distinct)
+	if err != nil {
+		return 0, err
+	}
+	var changed int64
+	err = s.db.InTx(ctx, func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, s.sql.Get(statement), string(document))
+		if err != nil {
+			return err
+		}
+		changed, err = result.RowsAffected()
+		return err
+	})
+	return changed, err
+}
+
+// Persons returns a source's persons.
+func (s *Store) Persons(ctx context.Context, source, after string, limit int) ([]ingest.Person, error) {
+	return collect(ctx, s.db, func(rows *sql.Rows) (p ingest.Person, err error) {
+		err = rows.Scan(&p.Source, &p.ID, &p.Sex, &p.BornOn, &p.Area, &p.ConsentID, &p.Test)
+		return p, err
+	}, s.sql.Get("list_persons"), source, after, limit)
+}
+
+// Shops returns a source's shops.
+func (s *Store) Shops(ctx context.Context, source, after string, limit int) ([]ingest.Shop, error) {
+	return collect(ctx, s.db, func(rows *sql.Rows) (p ingest.Shop, err error) {
+		err = rows.Scan(&p.Source, &p.ID, &p.Name, &p.Merchant, &p.Industry, &p.Area)
+		return p, err
+	}, s.sql.Get("list_shops"), source, after, limit)
+}
