@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -42,6 +43,9 @@ func Connect(source, address, token string, client *http.Client) (*Provider, err
 	return &Provider{Source: source, Payments: payments, Wallet: residents}, nil
 }
 
+// ErrProvider: a provider did not answer as its contract says.
+var ErrProvider = errors.New("the provider did not answer as the contract says")
+
 // Page sizes of a pull: as large as the contracts allow.
 const (
 	paymentPage   = 1000
@@ -71,7 +75,7 @@ func (im *Importer) Pull(ctx context.Context, p *Provider, progress func(payment
 		}
 		page := answer.JSON200
 		if page == nil {
-			return total, fmt.Errorf("pull from %s: payments: %w", p.Source, refused(answer.StatusCode(), answer.ApplicationproblemJSONDefault))
+			return total, fmt.Errorf("pull from %s: payments: %w", p.Source, refused(answer.StatusCode(), answer.ApplicationProblemJSONDefault))
 		}
 		if page.HasMore && page.NextCursor == cursor {
 			return total, fmt.Errorf("pull from %s: %w: a page leads back to itself", p.Source, ErrProvider)
@@ -112,7 +116,7 @@ func (im *Importer) pullAttributes(ctx context.Context, p *Provider) error {
 		}
 		page := answer.JSON200
 		if page == nil {
-			return fmt.Errorf("residents: %w", refused(answer.StatusCode(), problemOf(answer.ApplicationproblemJSONDefault)))
+			return fmt.Errorf("residents: %w", refused(answer.StatusCode(), problemOf(answer.ApplicationProblemJSONDefault)))
 		}
 		persons := make([]Person, len(page.Residents))
 		for i, r := range page.Residents {
@@ -136,7 +140,7 @@ func (im *Importer) pullAttributes(ctx context.Context, p *Provider) error {
 		}
 		page := answer.JSON200
 		if page == nil {
-			return fmt.Errorf("shops: %w", refused(answer.StatusCode(), problemOf(answer.ApplicationproblemJSONDefault)))
+			return fmt.Errorf("shops: %w", refused(answer.StatusCode(), problemOf(answer.ApplicationProblemJSONDefault)))
 		}
 		shops := make([]Shop, len(page.Shops))
 		for i, s := range page.Shops {
@@ -203,6 +207,7 @@ func recordsOf(p *paymentdata.Payment) []Record {
 // serviceTypes says which kind of value a funding is. Money on a balance, at a
 // bank or on a card is money to us.
 var serviceTypes = map[paymentdata.FundingKind]string{
+	paymentdata.FundingKindBalance: Money,
 	paymentdata.FundingKindPoints: Points,
 	paymentdata.FundingKindCoupon: Voucher,
 }
