@@ -2,6 +2,7 @@ package chart
 
 import (
 	"math"
+	"strings"
 )
 
 // Bars is a bar chart: one bar for each category and series, side by side, or
@@ -47,8 +48,17 @@ func (b Bars) reach() (lo, hi float64) {
 	return 0, hi
 }
 
+// unit is the title of an upright axis; a lying one has it behind its last tick.
+func (b Bars) unit() string {
+	if b.Horizontal {
+		return ""
+	}
+	lo, hi := b.reach()
+	return axisTitle(b.Head, lo, hi)
+}
+
 func (b Bars) height(c Canvas, width float64) float64 {
-	top := legend(c, width, b.names(), b.Series, b.Lang, false)
+	top := legend(c, width, b.unit(), b.names(), b.Series, b.Lang, barSwatch, false)
 	if b.Horizontal {
 		return top + float64(len(b.Cats))*b.pitch(c) + c.Size()*2
 	}
@@ -56,7 +66,7 @@ func (b Bars) height(c Canvas, width float64) float64 {
 }
 
 func (b Bars) draw(c Canvas, width float64) {
-	top := legend(c, width, b.names(), b.Series, b.Lang, true)
+	top := legend(c, width, b.unit(), b.names(), b.Series, b.Lang, barSwatch, true)
 	if b.Horizontal {
 		b.lying(c, width, top)
 		return
@@ -70,9 +80,9 @@ func (b Bars) draw(c Canvas, width float64) {
 	}
 	each := math.Min(f.slot*.78/n, 56)
 	for i, cat := range b.Cats {
-		up := 0.0
-		for k, s := range b.Series {
-			v := s.Values[i]
+		up, above := 0.0, 0.0
+		for _, k := range b.order(i) {
+			s, v := b.Series[k], b.Series[k].Values[i]
 			x := f.x(i) - each*n/2
 			if !b.Stacked {
 				x += each * float64(k)
@@ -80,7 +90,10 @@ func (b Bars) draw(c Canvas, width float64) {
 			c.Begin(markName(b.Head, cat, s.Name, v))
 			switch {
 			case v.State != Shown:
-				absent(c, x+each/2, f.y(up)-4, each, v.State, b.Lang)
+				absent(c, x+each/2, f.y(up)-4-above, each, v.State, b.Lang)
+				if b.Stacked {
+					above += c.Size() * 2
+				}
 			default:
 				y0, y1 := f.y(up), f.y(up+v.N)
 				gap := 0.0
@@ -100,8 +113,23 @@ func (b Bars) draw(c Canvas, width float64) {
 	}
 }
 
+// order is the order in which the series of a category are drawn: as they
+// come, but in a stack what has no number comes last, beyond the bars, for it
+// has no length to stand on.
+func (b Bars) order(i int) []int {
+	var shown, rest []int
+	for k, s := range b.Series {
+		if b.Stacked && s.Values[i].State != Shown {
+			rest = append(rest, k)
+		} else {
+			shown = append(shown, k)
+		}
+	}
+	return append(shown, rest...)
+}
+
 // labels says which bars carry their number: all where there is room, else
-// the highest and the last that stand clear of each other.
+// the highest.
 func (b Bars) labels(c Canvas, slot float64) map[int]bool {
 	if len(b.Series) != 1 {
 		return nil
@@ -111,7 +139,7 @@ func (b Bars) labels(c Canvas, slot float64) map[int]bool {
 
 func labelled(c Canvas, h Head, vals []Value, slot float64) map[int]bool {
 	out := map[int]bool{}
-	widest, peak, last := 0.0, -1, -1
+	widest, peak := 0.0, -1
 	for i, v := range vals {
 		if v.State != Shown {
 			continue
@@ -120,17 +148,12 @@ func labelled(c Canvas, h Head, vals []Value, slot float64) map[int]bool {
 		if peak < 0 || v.N > vals[peak].N {
 			peak = i
 		}
-		last = i
 		out[i] = true
 	}
 	if widest+4 <= slot || len(out) == 0 {
 		return out
 	}
-	out = map[int]bool{peak: true}
-	if math.Abs(float64(last-peak))*slot > widest+6 {
-		out[last] = true
-	}
-	return out
+	return map[int]bool{peak: true}
 }
 
 // absent draws the glyph of a value without a number, and its word where
@@ -196,17 +219,20 @@ func (b Bars) lying(c Canvas, width, top float64) {
 		right = size * 2.5
 	}
 	lo, hi := b.reach()
-	ticks := Ticks(lo, hi, max(2, int((width-left-right)/90)), b.Unit.whole())
+	ticks := Ticks(lo, hi, max(2, int((width-left-right)/80)), b.Unit.whole())
 	div, title := b.Unit.axis(math.Max(math.Abs(lo), hi), b.Lang)
+	labels := tickLabels(ticks, div)
+	if b.Lang == "en" && title != "%" {
+		title = " " + title
+	}
+	labels[len(labels)-1] += strings.TrimRight(title, " ")
+	right = math.Max(right, c.Width(labels[len(labels)-1], t)/2)
 	first, last := ticks[0], ticks[len(ticks)-1]
 	at := func(v float64) float64 { return left + (v-first)/(last-first)*(width-left-right) }
 	bottom := top + float64(len(b.Cats))*b.pitch(c)
-	for i, label := range tickLabels(ticks, div) {
+	for i, label := range labels {
 		x := at(ticks[i])
 		c.Lines([][]Point{{{x, top}, {x, bottom}}}, rule, 1)
-		if i == len(ticks)-1 && title != "" {
-			label += title
-		}
 		c.Text(x, bottom+size*1.3, label, Type{Size: size * .92, Color: muted, Anchor: Middle})
 	}
 	for i, cat := range b.Cats {
@@ -214,8 +240,8 @@ func (b Bars) lying(c Canvas, width, top float64) {
 		c.Text(left-size*.6, y+(b.pitch(c)-size*.7)/2+size*.36, cat, Type{Size: size, Color: ink, Anchor: End})
 		up := 0.0
 		end := at(0)
-		for k, s := range b.Series {
-			v := s.Values[i]
+		for _, k := range b.order(i) {
+			s, v := b.Series[k], b.Series[k].Values[i]
 			row := y
 			if !b.Stacked {
 				row += float64(k) * b.thick(c)

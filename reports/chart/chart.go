@@ -170,7 +170,7 @@ type look struct {
 }
 
 var looks = []look{
-	{Blue, solid, 0}, {Orange, rising, 1}, {Green, level, 2}, {Purple, crossed, 3}, {Navy, falling, 0}, {Grey, upright, 1},
+	{Blue, solid, 0}, {Orange, rising, 1}, {Green, level, 2}, {Purple, crossed, 3}, {Navy, falling, 4}, {Grey, upright, 5},
 }
 
 func lookOf(i int) look { return looks[i%len(looks)] }
@@ -248,24 +248,29 @@ func mark(c Canvas, p Point, l look) {
 		c.Polygon([]Point{{p.X, p.Y - r}, {p.X + r, p.Y + r}, {p.X - r, p.Y + r}}, l.color, l.color)
 	case 3:
 		c.Polygon([]Point{{p.X, p.Y - r}, {p.X + r, p.Y}, {p.X, p.Y + r}, {p.X - r, p.Y}}, white, l.color)
-	default:
+	case 4:
+		c.Rect(p.X-r+.5, p.Y-r+.5, 2*r-1, 2*r-1, l.color, l.color)
+	default: // a circle, filled or not
+		fill := l.color
+		if l.marker == 5 {
+			fill = white
+		}
 		var pts []Point
 		for i := range 16 {
 			s, k := math.Sincos(2 * math.Pi * float64(i) / 16)
 			pts = append(pts, Point{p.X + r*k, p.Y + r*s})
 		}
-		c.Polygon(pts, l.color, l.color)
+		c.Polygon(pts, fill, l.color)
 	}
 }
 
-// legend draws the names of the series, and the glyphs for values without a
-// number where there are any, and returns its height. With on unset it only
-// measures.
-func legend(c Canvas, width float64, names []string, vals []Series, lang string, on bool) float64 {
+// legend draws the unit of the axis, the names of the series, and the glyphs
+// for values without a number where there are any, and returns its height.
+// With on unset it only measures.
+func legend(c Canvas, width float64, unit string, names []string, vals []Series, lang string, swatch func(Canvas, Point, float64, look), on bool) float64 {
 	size := c.Size()
 	t := Type{Size: size, Color: ink}
-	x, y := 0.0, size
-	rows := 0.0
+	x, y, used := 0.0, size, false
 	item := func(w float64, draw func()) {
 		if x > 0 && x+w > width {
 			x, y = 0, y+size*1.6
@@ -274,12 +279,15 @@ func legend(c Canvas, width float64, names []string, vals []Series, lang string,
 			draw()
 		}
 		x += w + size*1.4
-		rows = y
+		used = true
+	}
+	if unit != "" {
+		item(c.Width(unit, t), func() { c.Text(x, y, unit, Type{Size: size * .92, Color: muted}) })
 	}
 	box := size * .9
 	for i, name := range names {
-		item(box+size*.4+c.Width(name, t), func() {
-			bar(c, x, y-box+1, box*1.2, box, lookOf(i))
+		item(box*1.2+size*.4+c.Width(name, t), func() {
+			swatch(c, Point{x, y - box + 1}, box, lookOf(i))
 			c.Text(x+box*1.2+size*.4, y, name, t)
 		})
 	}
@@ -289,10 +297,19 @@ func legend(c Canvas, width float64, names []string, vals []Series, lang string,
 			item(c.Width(word, t), func() { c.Text(x, y, word, t) })
 		}
 	}
-	if rows == 0 {
+	if !used {
 		return 0
 	}
-	return rows + size*.9
+	return y + size*.9
+}
+
+// barSwatch and lineSwatch show the look of a series in the legend.
+func barSwatch(c Canvas, p Point, box float64, l look) { bar(c, p.X, p.Y, box*1.2, box, l) }
+
+func lineSwatch(c Canvas, p Point, box float64, l look) {
+	y := p.Y + box/2
+	c.Lines([][]Point{{{p.X, y}, {p.X + box*1.2, y}}}, l.color, 2)
+	mark(c, Point{p.X + box*.6, y}, l)
 }
 
 func has(series []Series, s State) bool {

@@ -17,16 +17,16 @@ func (l Line) words() string { return say(l.Head, l.Cats, l.Series) }
 func (l Line) names() []string { return Bars{Series: l.Series}.names() }
 
 func (l Line) height(c Canvas, width float64) float64 {
-	return legend(c, width, l.names(), l.Series, l.Lang, false) + uprightHeight(c, width, l.Aspect)
+	lo, hi := span(l.Series)
+	return legend(c, width, axisTitle(l.Head, lo, hi), l.names(), l.Series, l.Lang, lineSwatch, false) + uprightHeight(c, width, l.Aspect)
 }
 
 func (l Line) draw(c Canvas, width float64) {
-	top := legend(c, width, l.names(), l.Series, l.Lang, true)
 	lo, hi := span(l.Series)
+	top := legend(c, width, axisTitle(l.Head, lo, hi), l.names(), l.Series, l.Lang, lineSwatch, true)
 	f := axes(c, l.Head, l.Cats, lo, hi, width, top, l.Aspect)
 	for k, s := range l.Series {
 		look := lookOf(k)
-		look.marker = k % 4
 		var runs [][]Point
 		broken := true
 		for i, v := range s.Values {
@@ -76,37 +76,45 @@ func plotHeight(width, aspect float64) float64 {
 	return math.Min(math.Max(width*.34, 160), 240)
 }
 
+// headroom is the room above a plot, in letters, for the number on the
+// highest mark.
+const headroom = 1.2
+
 func uprightHeight(c Canvas, width, aspect float64) float64 {
-	return c.Size()*3 + plotHeight(width, aspect) + c.Size()*1.8
+	return c.Size()*headroom + plotHeight(width, aspect) + c.Size()*1.8
 }
 
-// axes draws the grid, the ticks with their unit and the names of the
+// axisTitle is the unit that an axis is counted in: （万円）.
+func axisTitle(h Head, lo, hi float64) string {
+	_, title := h.Unit.axis(math.Max(math.Abs(lo), hi), h.Lang)
+	switch {
+	case title == "":
+		return ""
+	case h.Lang == "en":
+		return "(" + title + ")"
+	}
+	return "（" + title + "）"
+}
+
+// axes draws the grid, the ticks and the names of the
 // categories, as many as there is room for.
 func axes(c Canvas, h Head, cats []string, lo, hi, width, top, aspect float64) frame {
 	size := c.Size()
 	t := Type{Size: size * .92, Color: muted}
 	plot := plotHeight(width, aspect)
-	ticks := Ticks(lo, hi, max(2, int(plot/45)), h.Unit.whole())
-	div, title := h.Unit.axis(math.Max(math.Abs(lo), hi), h.Lang)
+	ticks := Ticks(lo, hi, max(3, int(plot/45)), h.Unit.whole())
+	div, _ := h.Unit.axis(math.Max(math.Abs(lo), hi), h.Lang)
 	labels := tickLabels(ticks, div)
 	left := 0.0
 	for _, s := range labels {
 		left = math.Max(left, c.Width(s, t))
 	}
 	left += size * .6
-	y0 := top + size*3
+	y0 := top + size*headroom
 	first, last := ticks[0], ticks[len(ticks)-1]
 	f := frame{slot: (width - left) / float64(max(len(cats), 1))}
 	f.x = func(i int) float64 { return left + (float64(i)+.5)*f.slot }
 	f.y = func(v float64) float64 { return y0 + plot - (v-first)/(last-first)*plot }
-	if title != "" {
-		if h.Lang == "en" {
-			title = "(" + title + ")"
-		} else {
-			title = "（" + title + "）"
-		}
-		c.Text(0, top+size, title, t)
-	}
 	var grid [][]Point
 	for i, s := range labels {
 		y := f.y(ticks[i])

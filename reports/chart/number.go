@@ -138,10 +138,10 @@ func Number(v float64, decimals int) string {
 
 // Ticks gives round numbers, 0 among them, that enclose lo and hi: about n
 // steps of 1, 2, 2.5 or 5 times a power of ten. With whole set no step is
-// smaller than 1.
+// smaller than 1. Spans under a billionth count as none.
 func Ticks(lo, hi float64, n int, whole bool) []float64 {
 	lo, hi = math.Min(lo, 0), math.Max(hi, 0)
-	if math.IsNaN(lo) || math.IsNaN(hi) || math.IsInf(hi-lo, 0) || hi-lo <= 0 {
+	if math.IsNaN(lo) || math.IsNaN(hi) || math.IsInf(hi-lo, 0) || hi-lo < 1e-9 {
 		hi = lo + 1
 	}
 	n = max(n, 1)
