@@ -82,8 +82,8 @@ func BuildEBPM(ctx context.Context, src Source, o Options) (EBPM, error) {
 	})
 	e.sections = []section{
 		{Title: l.T("ebpm.weekly"), Panels: []panel{
-			o.byWeek("week-yen", "ebpm.week.yen", netByWeek, "net_yen", false),
-			o.byWeek("week-persons", "ebpm.week.persons", personsByWeek, "persons", true),
+			o.byWeek("week-yen", "ebpm.week.yen", netByWeek, "net_yen", false, false),
+			o.byWeek("week-persons", "ebpm.week.persons", personsByWeek, "persons", true, false),
 		}},
 		{Title: l.T("ebpm.industry"), Note: l.T("ebpm.add"), Panels: []panel{yen, heads}},
 		{Title: l.T("ebpm.who"), Panels: []panel{o.byAgeSex("age-sex", "ebpm.agesex", personsByAgeSex, false)}},
@@ -158,7 +158,7 @@ func between(hours []string) []string {
 	return out
 }
 
-// queries of a shop carry its identifier.
+// ofShop narrows a query to one shop.
 func ofShop(q analytics.Query, shop string) analytics.Query {
 	q.Shop = shop
 	return q

@@ -145,8 +145,9 @@ func (o Options) panel(id, title string, r disclosure.Released) panel {
 }
 
 // byWeek is a measure week by week, as bars or as a line.
-func (o Options) byWeek(id, title string, r disclosure.Released, measure string, line bool) panel {
+func (o Options) byWeek(id, title string, r disclosure.Released, measure string, line, wide bool) panel {
 	l, p := tongue(o.Lang), o.panel(id, title, r)
+	p.Full = wide
 	i := column(r, measure)
 	if i < 0 {
 		p.Message = l.T("msg.none")
@@ -285,10 +286,10 @@ func (o Options) bySlot(id, title string, r disclosure.Released) panel {
 	for _, c := range analytics.CodeList("weekday") {
 		days = append(days, c.Code)
 	}
-	days_, hours, vals, g := o.cross(r, "visits", days, between(keysOf(r, 1)))
+	names, hours, vals, g := o.cross(r, "visits", days, between(keysOf(r, 1)))
 	p.Table = g
 	p.Table.Caption = p.Title
-	m := chart.Heatmap{Head: chart.Head{Title: p.Title, Message: p.Message, Lang: o.Lang, Unit: chart.Visits}, Rows: days_, Cols: hours, Values: vals}
+	m := chart.Heatmap{Head: chart.Head{Title: p.Title, Message: p.Message, Lang: o.Lang, Unit: chart.Visits}, Rows: names, Cols: hours, Values: vals}
 	return p.draw(m, m.Turned())
 }
 

@@ -20,11 +20,11 @@ const (
 	pageHeight = 841.89
 	margin     = 40
 	inner      = pageWidth - 2*margin
-	foot       = pageHeight - 32
+	foot       = pageHeight - 29
 
 	body      = 14.0
 	lead      = 19.0 // from line to line of body text
-	inChart   = 12.0
+	inChart   = 11.5
 	headSize  = 17.0
 	titleSize = 24.0
 )
@@ -180,7 +180,7 @@ func (p *sheet) page(n, of int) {
 	}
 	text := p.l.T("shop.page", n, of)
 	p.put(pageWidth-margin-p.width(text, 11, false), foot+10, text, 11, false, dim)
-	p.put(margin, foot+10, p.s.frame.AsOf+" "+p.l.T("asof")+p.l.T("dot")+p.l.T("def.rules")+" "+p.s.released.Rules().Version, 11, false, dim)
+	p.put(margin, foot+10, p.l.T("asof")+" "+p.s.frame.AsOf+p.l.T("dot")+p.l.T("def.rules")+" "+p.s.released.Rules().Version, 11, false, dim)
 	if n > 1 {
 		p.put(margin, p.y+body, p.s.name+"　"+p.s.frame.Period, body, false, dim)
 		p.y += lead + 6
@@ -188,13 +188,14 @@ func (p *sheet) page(n, of int) {
 }
 
 func (p *sheet) head() {
-	p.put(margin, p.y+12, p.l.T("shop.title"), body, true, blue)
-	p.y += 19
+	kind := p.l.T("shop.title")
+	beside := p.width(kind, body, true) + 16
 	size := titleSize
-	for size > body && p.width(p.s.name, size, true) > inner {
+	for size > body && p.width(p.s.name, size, true) > inner-beside {
 		size--
 	}
 	p.put(margin, p.y+size*.95, p.s.name, size, true, navy)
+	p.put(margin+inner-beside+16, p.y+size*.95, kind, body, true, blue)
 	p.y += size + 7
 	line := p.l.T("period") + " " + p.s.frame.Period
 	if p.s.industry != "" {
@@ -209,18 +210,21 @@ func (p *sheet) head() {
 
 // tiles sets tiles two in a row.
 func (p *sheet) tiles(tiles []tile) {
-	const gap, high = 10, 52
+	const gap, high = 10, 37
 	w := (inner - gap) / 2
 	for i, t := range tiles {
 		x := margin + float64(i%2)*(w+gap)
 		p.box(x, p.y, w, high, color{0xFF, 0xFF, 0xFF}, edge)
 		p.fill(x, p.y, 4, high, blue)
-		p.put(x+13, p.y+19, t.Label, body, false, black)
-		size, k := 22.0, navy
+		p.put(x+12, p.y+24, t.Label, body, false, black)
+		size, k := 20.0, navy
 		if t.State != "" {
-			size, k = 18, dim
+			size, k = 16, dim
 		}
-		p.put(x+w-10-p.width(t.Value, size, true), p.y+44, t.Value, size, true, k)
+		for size > body && p.width(t.Label, body, false)+p.width(t.Value, size, true)+34 > w {
+			size--
+		}
+		p.put(x+w-10-p.width(t.Value, size, true), p.y+26, t.Value, size, true, k)
 		if i%2 == 1 || i == len(tiles)-1 {
 			p.y += high + 7
 		}
@@ -263,7 +267,7 @@ func (p *sheet) first(s Shop) {
 	bars, ok := weekly.(chart.Bars)
 	findings := s.findings
 	for {
-		bars.Aspect = .12
+		bars.Aspect = .11
 		if ok {
 			weekly = bars
 		}
@@ -295,11 +299,17 @@ func (p *sheet) first(s Shop) {
 	}
 }
 
-// Findings stand beside their kind, which takes this much room.
-const kindWidth = 72
+// kindWidth is the room for the kind of a finding, which stands beside it.
+func (p *sheet) kindWidth() float64 {
+	w := 0.0
+	for _, f := range p.s.findings {
+		w = max(w, p.width(f.Kind, body, true))
+	}
+	return w + 14
+}
 
 func (p *sheet) findingLines(f finding) (text, evidence []string) {
-	return p.wrap(f.Text, body, true, inner-kindWidth), p.wrap(f.Evidence, body, false, inner-kindWidth)
+	return p.wrap(f.Text, body, true, inner-p.kindWidth()), p.wrap(f.Evidence, body, false, inner-p.kindWidth())
 }
 
 func (p *sheet) findingHeight(f finding) float64 {
@@ -310,8 +320,8 @@ func (p *sheet) findingHeight(f finding) float64 {
 func (p *sheet) finding(f finding) {
 	p.put(margin, p.y+body*.95, f.Kind, body, true, blue)
 	text, evidence := p.findingLines(f)
-	p.lines(text, margin+kindWidth, body, true, black)
-	p.lines(evidence, margin+kindWidth, body, false, dim)
+	p.lines(text, margin+p.kindWidth(), body, true, black)
+	p.lines(evidence, margin+p.kindWidth(), body, false, dim)
 	p.gap(5)
 }
 
@@ -335,7 +345,7 @@ func (p *sheet) second(s Shop) {
 		bottom = max(bottom, p.y)
 	}
 	p.y = bottom + 8
-	terms := []string{p.l.T("terms.suppressed", s.minimum), p.l.T("terms.repeat"), p.l.T("terms.median"), p.l.T("terms.visits"), p.l.T("terms.net"), p.l.T("terms.unobserved")}
+	terms := []string{p.l.T("terms.suppressed", s.minimum), p.l.T("terms.net"), p.l.T("terms.visits"), p.l.T("terms.median"), p.l.T("terms.unobserved"), p.l.T("terms.repeat")}
 	if p.y+headSize+11+lead > foot-6 {
 		return
 	}
@@ -352,7 +362,7 @@ func (p *sheet) second(s Shop) {
 
 // Characters that must not begin or end a line (行頭禁則, 行末禁則).
 const (
-	notFirst = "、。，．・：；？！）」』】〕］｝〉》％%円人回件台週日月年時分ー～…ゃゅょっァィゥェォャュョッ,.)!?:;"
+	notFirst = "、。，．・：；？！）」』】〕］｝〉》％%円万億人回件台週日月年時分ー～…ゃゅょっァィゥェォャュョッ,.)!?:;"
 	notLast  = "（「『【〔［｛〈《(¥"
 )
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"io"
 	"os"
@@ -111,7 +112,8 @@ func TestFiles_AreAsBefore(t *testing.T) {
 	}
 }
 
-// pdfText reads the text of a PDF page by page as a reader's program finds it.
+// pdfText reads the text of a PDF in the order in which it was set. Pages end
+// with a form feed; white space, which programs find differently, is one space.
 func pdfText(t *testing.T, pdf []byte) string {
 	t.Helper()
 	if _, err := exec.LookPath("pdftotext"); err != nil {
@@ -120,13 +122,19 @@ func pdfText(t *testing.T, pdf []byte) string {
 		}
 		t.Skip("pdftotext is not installed (poppler-utils): the text of the PDF is not checked")
 	}
-	cmd := exec.Command("pdftotext", "-layout", "-", "-")
+	cmd := exec.Command("pdftotext", "-raw", "-", "-")
 	cmd.Stdin = bytes.NewReader(pdf)
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(out)
+	var pages []string
+	for _, p := range strings.SplitAfter(string(out), "\f") {
+		if p != "" {
+			pages = append(pages, strings.Join(strings.Fields(p), " ")+"\f")
+		}
+	}
+	return strings.Join(pages, "\n")
 }
 
 func TestShopPDF_IsReproducible(t *testing.T) {
@@ -141,7 +149,7 @@ func TestShopPDF_SaysWhatItMust(t *testing.T) {
 	for _, lang := range []string{"ja", "en"} {
 		text := pdfText(t, written(t, shop(t, town{}, "そば処 髙﨑屋", options(lang)).PDF))
 		golden(t, "shop."+lang+".pdf.txt", []byte(text))
-		pages := strings.Split(strings.TrimSuffix(text, "\f"), "\f")
+		pages := strings.Split(strings.TrimSuffix(text, "\f"), "\f\n")
 		if len(pages) != 2 {
 			t.Errorf("%s: %d pages, want 2", lang, len(pages))
 		}
@@ -315,8 +323,8 @@ func TestWords_AreAllUsed(t *testing.T) {
 func TestEBPM_RefusesABadWindow(t *testing.T) {
 	o := options("ja")
 	o.From, o.To = o.To, o.From
-	if _, err := BuildEBPM(context.Background(), gate(town{}), o); err == nil {
-		t.Error("a window that ends before it begins was taken")
+	if _, err := BuildEBPM(context.Background(), gate(town{}), o); !errors.Is(err, ErrWindow) {
+		t.Errorf("a window that ends before it begins: got error %v, want ErrWindow", err)
 	}
 }
 
@@ -369,6 +377,75 @@ func TestJSON_SaysTheStateOfEachValue(t *testing.T) {
 	if hidden != 1 || hidden != doc.Hidden || doc.Rules.MinPersons != 5 {
 		t.Errorf("got %d hidden cells, %d by the count, minimum %d; want 1, 1, 5", hidden, doc.Hidden, doc.Rules.MinPersons)
 	}
+}
+
+// The three findings are for the reader of the first page; what has no room is
+// left out, and nothing runs off the page.
+func TestShopPDF_FitsItsPages(t *testing.T) {
+	for _, lang := range []string{"ja", "en"} {
+		s := shop(t, town{}, "そば処 髙﨑屋", options(lang))
+		p, err := newSheet(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, fill := range []func(Shop){p.first, p.second} {
+			p.page(n+1, 2)
+			if n == 0 {
+				p.head()
+			}
+			fill(s)
+			if p.err != nil {
+				t.Fatal(p.err)
+			}
+			if p.y > foot {
+				t.Errorf("%s: page %d ends at %.0f points, below its foot at %.0f", lang, n+1, p.y, foot)
+			}
+		}
+	}
+}
+
+func TestChange_SaysUpAndDown(t *testing.T) {
+	l := tongue("ja")
+	for _, c := range []struct {
+		from, to float64
+		want     string
+	}{{100, 105.25, "5.2%増"}, {100, 90, "10.0%減"}, {100, 100.01, "増減なし"}} {
+		if got := l.change(c.from, c.to); got != c.want {
+			t.Errorf("from %v to %v reads %q, want %q", c.from, c.to, got, c.want)
+		}
+	}
+}
+
+// The source that a page takes is what the gate is.
+var _ Source = (*disclosure.Gate)(nil)
+
+func ExampleText() {
+	g := gate(town{})
+	r, err := g.Release(context.Background(), analytics.Query{Metric: "M03", From: "2026-10-01", To: "2026-11-30", By: []string{"sex"}, Shop: "s-001"}, disclosure.Owner)
+	if err != nil {
+		panic(err)
+	}
+	if err := Text(os.Stdout, r, "ja"); err != nil {
+		panic(err)
+	}
+	// Output:
+	// 性別    利用者数[人]
+	// ------  ------------
+	// 女性           227人
+	// 男性           177人
+	// その他          秘匿
+	// 不明             7人
+	//
+	// 指標: M03 利用者数
+	// 計算式: distinct persons
+	// 取り決め: 実人数です。足しても合計にはなりません。
+	// 対象期間: 2026-10-01 – 2026-11-30
+	// データの時点: 2026-11-21T00:30:00+09:00
+	// データの版: 42
+	// 秘匿の規則: 版 2026-11.1、利用者5人未満のセルを秘匿
+	// 秘匿したセル: 1
+	// 公表処理の時刻: 2026-11-21T09:05:00+09:00
+	// 秘匿は人数が少ないため公表しない値で、0ではありません。
 }
 
 func TestWeeks_KnowWhichAreWhole(t *testing.T) {

@@ -82,7 +82,7 @@ func BuildShop(ctx context.Context, src Source, shopID, shopName, industry strin
 	for _, r := range []disclosure.Released{net, visits, persons, perVisit, repeat} {
 		s.defs = append(s.defs, l.definition(r))
 	}
-	s.weekly = o.byWeek("week-yen", "shop.week", netByWeek, "net_yen", false)
+	s.weekly = o.byWeek("week-yen", "shop.week", netByWeek, "net_yen", false, true)
 	s.slots = o.bySlot("slot", "shop.slot", visitsBySlot)
 	s.ages = o.byAgeSex("age-sex", "shop.agesex", personsByAgeSex, true)
 	s.fresh = o.newAndReturning(fresh)
