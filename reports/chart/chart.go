@@ -127,7 +127,7 @@ type Canvas interface {
 	End()               // of the mark
 }
 
-// states are the words for values without a number.
+// stateWord is the word for a value without a number.
 func stateWord(s State, lang string) string {
 	switch {
 	case s == Suppressed && lang == "en":
