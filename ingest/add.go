@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -37,7 +38,14 @@ func (im *Importer) add(ctx context.Context, source string, records []Record, cu
 	if err != nil {
 		return Summary{}, fmt.Errorf("add records of %s: %w", source, err)
 	}
-	summary, err := r.end(ctx, int64(len(records)), r.addAll(ctx, records, cursor))
+	err = r.addAll(ctx, records, cursor)
+	for _, l := range r.late {
+		row, jerr := json.Marshal(records[l.line-1])
+		if err = errors.Join(err, jerr, r.quarantine.add(badRow{l.line, *l.fault, string(row)})); err != nil {
+			break
+		}
+	}
+	summary, err := r.end(ctx, int64(len(records)), err)
 	if err != nil {
 		return summary, fmt.Errorf("add records of %s: %w", source, err)
 	}
@@ -56,10 +64,6 @@ func (r *run) addAll(ctx context.Context, records []Record, cursor *string) erro
 		if !f.bad() {
 			f = record.checkForeign()
 		}
-		row, err := json.Marshal(record)
-		if err != nil {
-			return err
-		}
 		c := payments
 		if record.Kind.takesBack() != "" {
 			if c = cancels[len(cancels)-1]; c.full(r.chunkRows) {
@@ -68,21 +72,25 @@ func (r *run) addAll(ctx context.Context, records []Record, cursor *string) erro
 			}
 		}
 		if f.bad() {
+			row, err := json.Marshal(record)
+			if err != nil {
+				return err
+			}
 			payments.addBad(int64(i+1), f, string(row))
 		} else {
-			c.add(&record, int64(i+1), string(row))
+			c.add(&record, int64(i+1))
 		}
 		if payments.full(r.chunkRows) {
-			if err := r.commit(ctx, payments, nil); err != nil {
+			if err := r.commit(ctx, payments, payments.sort(), nil); err != nil {
 				return err
 			}
 			payments.reset()
 		}
 	}
 	if cancels[0].n == 0 {
-		return r.commit(ctx, payments, cursor)
+		return r.commit(ctx, payments, payments.sort(), cursor)
 	}
-	if err := r.commit(ctx, payments, nil); err != nil {
+	if err := r.commit(ctx, payments, payments.sort(), nil); err != nil {
 		return err
 	}
 	last := len(cancels) - 1

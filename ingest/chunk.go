@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -14,11 +15,13 @@ import (
 // without a copy, and its buffers are used again for the next chunk.
 type chunk struct {
 	n       int
+	size    int // bytes of text, about
 	entries []Entry
-	origin  texts   // the rows as they came, for the quarantine file
-	lines   []int64 // and where
+	lines   []int64 // where the rows stand in the file
 	bad     []badRow
-	badSize int
+
+	order    []int32 // the rows by key, rows of one key as they came
+	distinct []Entry // the first of each key
 
 	source, kind, serviceType, serviceID, shopID, shopName, merchantID, terminalID labels
 
@@ -145,15 +148,16 @@ func pick[T any](column []T, keep []int32) []T {
 	return out
 }
 
-// add appends a checked record with the row that it came from.
-func (c *chunk) add(r *Record, line int64, origin string) {
+// add appends a checked record of a line.
+func (c *chunk) add(r *Record, line int64) {
 	group := r.GroupID
 	if group == "" {
 		group = r.ID
 	}
 	c.n++
 	c.entries = append(c.entries, Entry{Key: c.hash.key(r.Source, r.ID), Content: c.hash.content(r)})
-	c.origin.add(origin)
+	c.size += len(r.ID) + len(r.PersonID) + len(r.TargetID) + len(group) + len(r.ConsentID) +
+		len(r.ShopName) // longest of the labels
 	c.lines = append(c.lines, line)
 	c.source.add(r.Source)
 	c.recordID.add(r.ID)
@@ -176,25 +180,46 @@ func (c *chunk) add(r *Record, line int64, origin string) {
 // addBad appends a row that goes to quarantine.
 func (c *chunk) addBad(line int64, f fault, row string) {
 	c.bad = append(c.bad, badRow{line, f, row})
-	c.badSize += len(row)
+	c.size += len(row) + 100
 }
 
-func (c *chunk) empty() bool { return c.n == 0 && len(c.bad) == 0 }
-
 // full tells whether the chunk should be committed: it holds enough rows, or
-// so many bytes that memory, or the 31 bits of an offset, come into question.
-func (c *chunk) full(rows int) bool {
-	return c.n >= rows || len(c.origin.data)+c.badSize > 64<<20 || len(c.bad) >= rows
+// so much text that memory, or the 31 bits of an offset, come into question.
+func (c *chunk) full(rows int) bool { return c.n >= rows || c.size > 128<<20 }
+
+// sort puts the rows that are not barred into order and returns the first
+// entry of each key.
+func (c *chunk) sort() []Entry {
+	c.order = c.order[:0]
+	for i := range c.n {
+		if c.lines[i] != barred {
+			c.order = append(c.order, int32(i))
+		}
+	}
+	slices.SortFunc(c.order, func(a, b int32) int {
+		if n := compareKeys(c.entries[a].Key, c.entries[b].Key); n != 0 {
+			return n
+		}
+		return int(a - b)
+	})
+	distinct := c.distinct[:0]
+	for _, row := range c.order {
+		if e := c.entries[row]; len(distinct) == 0 || distinct[len(distinct)-1].Key != e.Key {
+			distinct = append(distinct, e)
+		}
+	}
+	c.distinct = distinct
+	return distinct
 }
 
 func (c *chunk) reset() {
-	c.n, c.badSize = 0, 0
+	c.n, c.size = 0, 0
 	c.entries, c.lines, c.bad = c.entries[:0], c.lines[:0], c.bad[:0]
 	c.amount, c.occurred, c.active = c.amount[:0], c.occurred[:0], c.active[:0]
 	for _, l := range []*labels{&c.source, &c.kind, &c.serviceType, &c.serviceID, &c.shopID, &c.shopName, &c.merchantID, &c.terminalID} {
 		l.reset()
 	}
-	for _, t := range []*texts{&c.origin, &c.recordID, &c.personID, &c.targetID, &c.groupID, &c.consentID} {
+	for _, t := range []*texts{&c.recordID, &c.personID, &c.targetID, &c.groupID, &c.consentID} {
 		t.reset()
 	}
 }

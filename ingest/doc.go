@@ -22,7 +22,7 @@
 //
 // Accepted records are kept in segments: Arrow IPC files of [PaymentSchema]
 // under personal/segments, numbered from 000001 and never changed. A segment
-// is written to a temporary file, synced and renamed before the transaction
+// is written to a temporary file, synced and named before the transaction
 // commits that enters its records' identities in the index and registers it. A
 // crash between leaves a file that no transaction knows; [Open] removes it.
 //

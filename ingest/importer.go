@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -73,11 +74,19 @@ type Importer struct {
 	step                 func(string) // where a test kills the process
 }
 
-// chunkRows are committed together. The index is a B-tree of hashes, so a
-// commit touches a page for almost every row once the index is large: the more
-// rows a commit has, sorted, the fewer pages are written per row. 128 Ki rows
-// take about 60 MB while they wait.
-const chunkRows = 128 << 10
+// Rows are committed in chunks. The index is a B-tree of hashes, so a commit
+// touches most of its pages: the more rows a commit has, sorted, the fewer
+// pages are written per row. A chunk therefore has an eighth of the rows that
+// the index has, within bounds: small ones keep reader and writer busy side by
+// side, and the largest takes about 100 MB while it waits.
+const (
+	leastChunkRows = 64 << 10
+	mostChunkRows  = 512 << 10
+)
+
+func (r *run) chunkSize(read int64) int {
+	return int(min(max((r.indexed+read)/8, leastChunkRows), int64(r.chunkRows)))
+}
 
 // Open returns an importer that keeps its files under dir/personal. It removes
 // what a crash left: files that were being written and segments that no
@@ -88,7 +97,7 @@ func Open(ctx context.Context, dir string, store Store) (*Importer, error) {
 		segments:   filepath.Join(dir, "personal", "segments"),
 		quarantine: filepath.Join(dir, "personal", "quarantine"),
 		now:        time.Now,
-		chunkRows:  chunkRows,
+		chunkRows:  mostChunkRows,
 		step:       func(string) {},
 	}
 	for _, folder := range []string{im.segments, im.quarantine} {
@@ -135,6 +144,16 @@ type run struct {
 	started    time.Time
 	file       string
 	quarantine quarantine
+	indexed    int64     // rows in the index when the run began
+	repeats    bool      // the last chunk had rows that were known
+	late       []lateRow // rows that turned out bad when their text was gone
+}
+
+// lateRow is a row whose fault showed only against the index. Chunks do not
+// hold the text of their rows, so it is fetched at the end.
+type lateRow struct {
+	line int64
+	*fault
 }
 
 func (im *Importer) begin(ctx context.Context, source, file string) (*run, error) {
@@ -146,6 +165,13 @@ func (im *Importer) begin(ctx context.Context, source, file string) (*run, error
 	r.summary.ImportID = r.started.UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(random[:])
 	r.summary.Source = source
 	r.quarantine = quarantine{path: filepath.Join(im.quarantine, r.summary.ImportID+".csv"), name: file}
+	segments, err := im.store.Segments(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range segments {
+		r.indexed += s.Rows
+	}
 	return r, im.store.PutImport(ctx, r.record(time.Time{}))
 }
 
@@ -238,6 +264,13 @@ func (im *Importer) Import(ctx context.Context, path string, opts Options) (_ Su
 		err = importAttributes(ctx, r, rows, mapped.parseShop, im.store.PutShops)
 	default:
 		err = r.importPayments(ctx, rows, parse)
+		name := mapped.columnOf
+		if mapped == nil {
+			name = mitakaColumn
+		}
+		if lerr := r.quarantineLate(path, encoding, comma, opts.MaxRecordBytes, name); err == nil {
+			err = lerr
+		}
 	}
 	rows.report(true)
 	r.summary.Bytes = in.done.Load()
@@ -345,7 +378,11 @@ func (rr *rowReader) report(final bool) {
 // back and forth between them.
 func (r *run) importPayments(ctx context.Context, rows *rowReader, parse func(int64, []string, *Record) fault) error {
 	group, both := errgroup.WithContext(ctx)
-	ready, free := make(chan *chunk), make(chan *chunk, 2)
+	type sorted struct {
+		*chunk
+		entries []Entry
+	}
+	ready, free := make(chan sorted), make(chan *chunk, 2)
 	free <- &chunk{}
 	free <- &chunk{}
 	waiting := &waitingCancels{limit: r.chunkRows}
@@ -361,7 +398,7 @@ func (r *run) importPayments(ctx context.Context, rows *rowReader, parse func(in
 			case <-both.Done():
 				return both.Err()
 			}
-			for !c.full(r.chunkRows) {
+			for most := r.chunkSize(rows.rows); !c.full(most); {
 				raw, fields, f, err := rows.row()
 				if err != nil {
 					broken = err
@@ -378,11 +415,11 @@ func (r *run) importPayments(ctx context.Context, rows *rowReader, parse func(in
 						return err
 					}
 				default:
-					c.add(&record, rows.line, raw)
+					c.add(&record, rows.line)
 				}
 			}
 			select {
-			case ready <- c:
+			case ready <- sorted{c, c.sort()}:
 			case <-both.Done():
 				return both.Err()
 			}
@@ -391,11 +428,11 @@ func (r *run) importPayments(ctx context.Context, rows *rowReader, parse func(in
 	})
 	group.Go(func() error {
 		for c := range ready {
-			if err := r.commit(both, c, nil); err != nil {
+			if err := r.commit(both, c.chunk, c.entries, nil); err != nil {
 				return err
 			}
 			c.reset()
-			free <- c
+			free <- c.chunk
 		}
 		return both.Err()
 	})
@@ -407,6 +444,35 @@ func (r *run) importPayments(ctx context.Context, rows *rowReader, parse func(in
 	}
 	if broken != io.EOF {
 		return broken
+	}
+	return nil
+}
+
+// quarantineLate reads the file once more and puts the late rows into
+// quarantine, their fields named as the file names them.
+func (r *run) quarantineLate(path string, encoding Encoding, comma byte, limit int, name func(string) string) error {
+	if len(r.late) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(r.late, func(a, b lateRow) int { return cmp.Compare(a.line, b.line) })
+	in, err := openInput(path, encoding)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }() // it was only read
+	for rows, late := newScanner(in, comma, limit), r.late; len(late) > 0; {
+		record, _, err := rows.next()
+		if err != nil {
+			return fmt.Errorf("the file changed while it was read: %w", err)
+		}
+		if rows.line == late[0].line {
+			f := *late[0].fault
+			f.field = name(f.field)
+			if err := r.quarantine.add(badRow{rows.line, f, string(record)}); err != nil {
+				return err
+			}
+			late = late[1:]
+		}
 	}
 	return nil
 }
@@ -427,28 +493,21 @@ func (r *run) commitCancels(ctx context.Context, c *chunk, cursor *string) error
 	}
 	for i := range c.n {
 		at, ok := slices.BinarySearchFunc(known, targets[i], func(e Entry, k Key) int { return compareKeys(e.Key, k) })
-		if f := judgeTarget(c.entries[i].Kind(), ok, known, at); f.bad() {
-			c.addBad(c.lines[i], f, c.origin.at(i))
-			c.lines[i] = barred
+		switch {
+		case !ok:
+			r.late = append(r.late, lateRow{c.lines[i], &unknownTarget})
+		case known[at].Kind() != c.entries[i].Kind().takesBack():
+			r.late = append(r.late, lateRow{c.lines[i], &wrongTarget})
+		default:
+			continue
 		}
+		c.lines[i] = barred
 	}
-	return r.commit(ctx, c, cursor)
+	return r.commit(ctx, c, c.sort(), cursor)
 }
 
 // barred marks a row of a chunk that is in quarantine already.
 const barred = -1
-
-func judgeTarget(kind Kind, found bool, known []Entry, at int) fault {
-	switch {
-	case !found:
-		return fault{"target_id", "the cancelled transaction is unknown",
-			"import the file that holds the payment first, then import this file again"}
-	case known[at].Kind() != kind.takesBack():
-		return fault{"target_id", "the cancelled transaction is of a kind that this row cannot cancel",
-			"correct the ID of the cancelled transaction"}
-	}
-	return fault{}
-}
 
 func compareKeys(a, b Key) int {
 	switch {
@@ -460,64 +519,30 @@ func compareKeys(a, b Key) int {
 	return 1
 }
 
-var conflict = fault{"record_id", "the same transaction ID came before with other content",
-	"ask the source which of the two is right; the first one stays"}
+// The faults that show against the index.
+var (
+	conflict = fault{"record_id", "the same transaction ID came before with other content",
+		"ask the source which of the two is right; the first one stays"}
+	unknownTarget = fault{"target_id", "the cancelled transaction is unknown",
+		"import the file that holds the payment first, then import this file again"}
+	wrongTarget = fault{"target_id", "the cancelled transaction is of a kind that this row cannot cancel",
+		"correct the ID of the cancelled transaction"}
+)
 
 // commit puts a chunk's new records into a segment and the index, and its bad
-// rows into quarantine.
-func (r *run) commit(ctx context.Context, c *chunk, cursor *string) error {
-	order := make([]int32, 0, c.n) // rows by key, rows of one key as they came
-	for i := range c.n {
-		if c.lines[i] != barred {
-			order = append(order, int32(i))
-		}
-	}
-	slices.SortFunc(order, func(a, b int32) int {
-		if n := compareKeys(c.entries[a].Key, c.entries[b].Key); n != 0 {
-			return n
-		}
-		return int(a - b)
-	})
-	entries := make([]Entry, 0, len(order))
-	for _, row := range order {
-		if e := c.entries[row]; len(entries) == 0 || entries[len(entries)-1].Key != e.Key {
-			entries = append(entries, e)
-		}
-	}
-
+// rows into quarantine. The entries are what c.sort returned.
+func (r *run) commit(ctx context.Context, c *chunk, entries []Entry, cursor *string) error {
 	var keep, conflicts []int32
-	seal := func(number int64, known []Entry) (Segment, error) {
-		keep, conflicts = judge(c.entries, order, known)
-		r.step("keys entered")
-		s := Segment{Number: number, Path: segmentName(number), ImportID: r.summary.ImportID, Rows: int64(len(keep))}
-		if len(keep) == 0 {
-			return s, nil
-		}
-		accepted := c
-		if len(keep) < c.n {
-			accepted = c.only(keep)
-		}
-		s.AmountYen, s.FirstAt, s.LastAt = accepted.span()
-		batch := accepted.batch()
-		defer batch.Release()
-		var err error
-		if s.Bytes, err = r.writeSegment(number, batch); err != nil {
-			return s, fmt.Errorf("write segment %s: %w", s.Path, err)
-		}
-		r.step("before commit")
-		return s, nil
-	}
 	if len(entries) > 0 || cursor != nil {
-		if err := r.store.Commit(ctx, Batch{Entries: entries, Seal: seal, Source: r.summary.Source, Cursor: cursor}); err != nil {
+		var err error
+		if keep, conflicts, err = r.enter(ctx, c, entries, cursor); err != nil {
 			return fmt.Errorf("commit records: %w", err)
 		}
-		r.step("after commit")
 	}
-
 	for _, row := range conflicts {
-		c.addBad(c.lines[row], conflict, c.origin.at(int(row)))
+		r.late = append(r.late, lateRow{c.lines[row], &conflict})
 	}
-	slices.SortStableFunc(c.bad, func(a, b badRow) int { return int(a.line - b.line) })
+	slices.SortStableFunc(c.bad, func(a, b badRow) int { return cmp.Compare(a.line, b.line) })
 	for _, b := range c.bad {
 		if err := r.quarantine.add(b); err != nil {
 			return fmt.Errorf("write quarantine: %w", err)
@@ -527,14 +552,87 @@ func (r *run) commit(ctx context.Context, c *chunk, cursor *string) error {
 		return fmt.Errorf("write quarantine: %w", err)
 	}
 	s := &r.summary
-	s.Read += int64(len(order) + len(c.bad) - len(conflicts)) // a conflict is in both
+	s.Read += int64(c.n + len(c.bad))
 	s.Accepted += int64(len(keep))
-	s.Duplicate += int64(len(order) - len(keep) - len(conflicts))
-	s.Quarantined += int64(len(c.bad))
+	s.Duplicate += int64(len(c.order) - len(keep) - len(conflicts))
+	s.Quarantined += int64(len(c.bad) + len(conflicts) + c.n - len(c.order))
 	if len(keep) > 0 {
 		s.Segments++
 	}
 	return nil
+}
+
+// enter runs the transaction of a chunk. The segment is written beside it, in
+// the belief that every row is new; where that fails, it is written again with
+// the rows that are.
+func (r *run) enter(ctx context.Context, c *chunk, entries []Entry, cursor *string) (keep, conflicts []int32, err error) {
+	type written struct {
+		draft
+		err error
+	}
+	var ahead chan written
+	if len(entries) == c.n && c.n > 0 && !r.repeats {
+		ahead = make(chan written, 1)
+		go func() {
+			d, err := r.writeDraft(c)
+			ahead <- written{d, err}
+		}()
+	}
+	var spare draft // what ahead brought, until it is installed
+	installed := ""
+	seal := func(number int64, known []Entry) (Segment, error) {
+		if installed != "" { // by an attempt that was rolled back
+			if err := os.Remove(installed); err != nil {
+				return Segment{}, err
+			}
+			installed = ""
+		}
+		keep, conflicts = judge(c.entries, c.order, known)
+		r.step("keys entered")
+		s := Segment{Number: number, Path: segmentName(number), ImportID: r.summary.ImportID, Rows: int64(len(keep))}
+		if len(keep) == 0 {
+			return s, nil
+		}
+		d, accepted := draft{}, c
+		if ahead != nil {
+			w := <-ahead
+			ahead = nil
+			if w.err != nil {
+				return s, fmt.Errorf("write segment: %w", w.err)
+			}
+			spare = w.draft
+		}
+		if len(keep) == c.n && spare.path != "" {
+			d, spare = spare, draft{}
+		} else {
+			if len(keep) < c.n {
+				accepted = c.only(keep)
+			}
+			if d, err = r.writeDraft(accepted); err != nil {
+				return s, fmt.Errorf("write segment: %w", err)
+			}
+		}
+		if err := r.install(d, number); err != nil {
+			return s, fmt.Errorf("write segment: %w", err)
+		}
+		installed = filepath.Join(r.segments, s.Path)
+		s.AmountYen, s.FirstAt, s.LastAt = accepted.span()
+		s.Bytes = d.size
+		r.step("before commit")
+		return s, nil
+	}
+	err = r.store.Commit(ctx, Batch{Entries: entries, Seal: seal, Source: r.summary.Source, Cursor: cursor})
+	if ahead != nil { // whoever starts a goroutine waits for it
+		if w := <-ahead; w.err == nil {
+			spare = w.draft
+		}
+	}
+	if spare.path != "" {
+		_ = os.Remove(spare.path) // the next Open removes it otherwise
+	}
+	r.step("after commit")
+	r.repeats = len(keep) < c.n
+	return keep, conflicts, err
 }
 
 // judge decides about the rows of a chunk, given their order by key and the

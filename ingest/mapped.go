@@ -131,17 +131,21 @@ func (p *mappedParser) parse(line int64, row []string, r *Record) fault {
 		return f
 	}
 	f := r.check()
-	if f.bad() { // speak of the file's columns
-		if f.field == "amount_yen" {
-			f.field = strings.Join(p.mapping.Amount.Product, "×")
-		}
-		for i := range p.bindings {
-			if b := &p.bindings[i]; b.field == f.field && b.column != "" {
-				f.field = b.column
-			}
+	f.field = p.columnOf(f.field)
+	return f
+}
+
+// columnOf returns the column that a field of a record comes from.
+func (p *mappedParser) columnOf(field string) string {
+	if field == "amount_yen" {
+		return strings.Join(p.mapping.Amount.Product, "×")
+	}
+	for i := range p.bindings {
+		if b := &p.bindings[i]; b.field == field && b.column != "" && b.column != lineNumber {
+			return b.column
 		}
 	}
-	return f
+	return field
 }
 
 func (p *mappedParser) kind(row []string, r *Record) fault {

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// mitakaColumns are the columns of 取引管理 CSVダウンロード of Mitaka City's
+// MitakaColumns are the columns of 取引管理 CSVダウンロード of Mitaka City's
 // regional points and digital vouchers, by the operators' manual. They may
 // stand in any order, but none may be missing and none may be added: a new
 // column may hold personal data that nobody has decided about.
-var mitakaColumns = []string{
+var MitakaColumns = []string{
 	"tranId", "serviceOperatorId", "serviceId", "serviceDisplayName", "serviceType",
 	"operationType", "operationId", "operationName", "merchantDisplayName", "merchantId",
 	"shopDisplayName", "shopId", "terminalDisplayName", "terminalId", "terminalType",
@@ -37,15 +37,15 @@ func newMitakaParser(source string, header []string) (*mitakaParser, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range mitakaColumns {
+	for _, name := range MitakaColumns {
 		if _, ok := position[name]; !ok {
 			return nil, &LineError{Line: 1, Field: name, Problem: "the column is missing",
 				Remedy: "export the transactions with all 30 columns", Err: ErrMissingColumn}
 		}
 	}
-	if len(header) > len(mitakaColumns) {
-		known := make(map[string]bool, len(mitakaColumns))
-		for _, name := range mitakaColumns {
+	if len(header) > len(MitakaColumns) {
+		known := make(map[string]bool, len(MitakaColumns))
+		for _, name := range MitakaColumns {
 			known[name] = true
 		}
 		for _, name := range header {
@@ -153,16 +153,19 @@ func (p *mitakaParser) parse(_ int64, f []string, r *Record) fault {
 	if f[at.operationName] == combinedPayment {
 		r.GroupID = p.hash.group(r)
 	}
-	if bad := r.check(); bad.bad() {
-		if name, ok := mitakaNames[bad.field]; ok {
-			bad.field = name
-		}
-		return bad
-	}
-	return fault{}
+	bad := r.check()
+	bad.field = mitakaColumn(bad.field)
+	return bad
 }
 
-// mitakaNames are the format's words for the fields that Record.check names.
+// mitakaColumn returns the format's word for a field of a record.
+func mitakaColumn(field string) string {
+	if name, ok := mitakaNames[field]; ok {
+		return name
+	}
+	return field
+}
+
 var mitakaNames = map[string]string{
 	"record_id": "tranId", "shop_id": "shopId", "amount_yen": "amount",
 	"occurred_at": "createdAt", "target_id": "targetTranId",

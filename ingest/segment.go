@@ -3,7 +3,10 @@ package ingest
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
@@ -63,48 +66,78 @@ const temporaryPrefix = "writing-"
 
 func segmentName(number int64) string { return fmt.Sprintf("%06d.arrow", number) }
 
-// writeSegment writes a batch to the segment of the given number and makes
-// both the file and its name durable.
-func (im *Importer) writeSegment(number int64, batch arrow.RecordBatch) (size int64, err error) {
+// segmentBatchRows is how many rows of a segment a reader holds at a time.
+const segmentBatchRows = 64 << 10
+
+// draft is a segment that is written and synced and has no number yet.
+type draft struct {
+	path string
+	size int64
+}
+
+// writeDraft writes a chunk's rows to a temporary file.
+func (im *Importer) writeDraft(c *chunk) (d draft, err error) {
 	f, err := os.CreateTemp(im.segments, temporaryPrefix+"*")
 	if err != nil {
-		return 0, err
+		return d, err
 	}
+	d.path = f.Name()
 	defer func() {
 		if err != nil {
 			_ = f.Close()
-			_ = os.Remove(f.Name())
+			_ = os.Remove(d.path)
 		}
 	}()
 	buffered := bufio.NewWriterSize(f, 1<<20)
 	w, err := ipc.NewFileWriter(buffered, ipc.WithSchema(PaymentSchema), ipc.WithLZ4())
 	if err != nil {
-		return 0, err
+		return d, err
 	}
-	if err := w.Write(batch); err != nil {
-		return 0, err
+	whole := c.batch()
+	defer whole.Release()
+	for from := int64(0); from < whole.NumRows(); from += segmentBatchRows {
+		part := whole.NewSlice(from, min(from+segmentBatchRows, whole.NumRows()))
+		err := w.Write(part)
+		part.Release()
+		if err != nil {
+			return d, err
+		}
 	}
 	if err := w.Close(); err != nil {
-		return 0, err
+		return d, err
 	}
 	if err := buffered.Flush(); err != nil {
-		return 0, err
+		return d, err
 	}
-	if size, err = f.Seek(0, 2); err != nil {
-		return 0, err
+	if d.size, err = f.Seek(0, io.SeekEnd); err != nil {
+		return d, err
 	}
 	if err := f.Sync(); err != nil {
-		return 0, err
-	}
-	if err := f.Close(); err != nil {
-		return 0, err
+		return d, err
 	}
 	im.step("segment written")
-	if err := os.Rename(f.Name(), filepath.Join(im.segments, segmentName(number))); err != nil {
-		return 0, err
+	return d, f.Close()
+}
+
+// install gives a draft its number and makes the name durable. It never puts
+// a file in another's place: a writer that lost its database connection, and
+// with it the lock on numbers, must not destroy what the next writer committed.
+func (im *Importer) install(d draft, number int64) error {
+	path := filepath.Join(im.segments, segmentName(number))
+	switch err := os.Link(d.path, path); {
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%s is there already: a crash of another process left it; run again, and it is removed: %w", path, err)
+	case err == nil:
+		if err := os.Remove(d.path); err != nil {
+			return err
+		}
+	default: // a file system without links
+		if err := os.Rename(d.path, path); err != nil {
+			return err
+		}
 	}
-	im.step("segment renamed")
-	return size, syncDir(im.segments)
+	im.step("segment named")
+	return syncDir(im.segments)
 }
 
 // syncDir makes the names in a folder durable.

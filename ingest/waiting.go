@@ -19,7 +19,7 @@ type waitingCancels struct {
 
 func (wc *waitingCancels) add(r *Record, line int64, raw string) error {
 	if !wc.first.full(wc.limit) {
-		wc.first.add(r, line, raw)
+		wc.first.add(r, line)
 		return nil
 	}
 	if wc.file == nil {
@@ -95,7 +95,7 @@ func (wc *waitingCancels) each(rows *rowReader, parse func(int64, []string, *Rec
 			c.addBad(line, f, text) // the row was good before; it is still counted
 			continue
 		}
-		c.add(&record, line, text)
+		c.add(&record, line)
 	}
 }
 

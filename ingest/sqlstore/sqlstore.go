@@ -28,19 +28,24 @@ var migrations embed.FS
 
 // Store is an ingest.Store.
 type Store struct {
-	db  *sqldb.DB
-	sql sqldb.Statements
+	db    *sqldb.DB
+	sql   sqldb.Statements
+	steps []sqldb.Migration
 }
 
 var _ ingest.Store = (*Store)(nil)
 
 // Open brings the schema up to date and returns the store.
 func Open(ctx context.Context, db *sqldb.DB) (*Store, error) {
-	if _, err := sqldb.Migrate(ctx, db, "ingest", migrations, "migrations"); err != nil {
+	steps, err := sqldb.Migrate(ctx, db, "ingest", migrations, "migrations")
+	if err != nil {
 		return nil, err
 	}
-	return &Store{db: db, sql: sqldb.MustLoadStatements(statements, "sql", db.Dialect)}, nil
+	return &Store{db: db, sql: sqldb.MustLoadStatements(statements, "sql", db.Dialect), steps: steps}, nil
 }
+
+// Migrations are the schema's steps, and which of them Open applied.
+func (s *Store) Migrations() []sqldb.Migration { return s.steps }
 
 // Commit enters a batch; see ingest.Store.
 func (s *Store) Commit(ctx context.Context, b ingest.Batch) error {
