@@ -19,6 +19,7 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -39,6 +40,11 @@ const (
 type DB struct {
 	*sql.DB
 	Dialect Dialect
+
+	// SQLite has one writer at a time, and a second one that finds the file
+	// locked sleeps and looks again. Writers of this process queue here instead,
+	// and are woken at once.
+	writing sync.Mutex
 }
 
 // Open opens a database by its address: "postgres://…" for PostgreSQL, and
@@ -53,11 +59,12 @@ func Open(ctx context.Context, address string) (*DB, error) {
 		db.Dialect, driver, dsn = Postgres, "pgx", address
 	} else {
 		q := url.Values{
-			"_journal_mode": {"WAL"},
-			"_synchronous":  {"FULL"},
-			"_foreign_keys": {"on"},
-			"_busy_timeout": {"10000"},
-			"_txlock":       {"immediate"},
+			"_journal_mode":    {"WAL"},
+			"_synchronous":     {"FULL"},
+			"_foreign_keys":    {"on"},
+			"_busy_timeout":    {"10000"},
+			"_txlock":          {"immediate"},
+			"_stmt_cache_size": {"64"}, // a store has some thirty statements
 		}
 		dsn = "file:" + (&url.URL{Path: address}).EscapedPath() + "?" + q.Encode()
 	}
@@ -65,6 +72,8 @@ func Open(ctx context.Context, address string) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s database: %w", db.Dialect, err)
 	}
+	pool.SetMaxOpenConns(maxConns)
+	pool.SetMaxIdleConns(maxConns)
 	db.DB = pool
 	if err := pool.PingContext(ctx); err != nil {
 		_ = pool.Close() // the ping's error says more
@@ -72,6 +81,10 @@ func Open(ctx context.Context, address string) (*DB, error) {
 	}
 	return db, nil
 }
+
+// maxConns is the size of the pool. More would wait for each other: SQLite has
+// one writer, and a PostgreSQL server serves a few per core.
+const maxConns = 16
 
 const maxAttempts = 8
 
@@ -99,8 +112,12 @@ func (db *DB) InTx(ctx context.Context, fn func(*sql.Tx) error) error {
 
 func (db *DB) tryTx(ctx context.Context, fn func(*sql.Tx) error) error {
 	opts := &sql.TxOptions{}
-	if db.Dialect == Postgres {
+	switch db.Dialect {
+	case Postgres:
 		opts.Isolation = sql.LevelSerializable
+	case SQLite:
+		db.writing.Lock()
+		defer db.writing.Unlock()
 	}
 	tx, err := db.BeginTx(ctx, opts)
 	if err != nil {

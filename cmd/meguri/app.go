@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"meguri/analytics/disclosure"
+	"meguri/analytics/duck"
+	"meguri/api"
+	"meguri/ingest"
+	ingeststore "meguri/ingest/sqlstore"
+	"meguri/internal/sqldb"
+	"meguri/ledger"
+	"meguri/ledger/programme"
+	"meguri/ledger/registry"
+	"meguri/ledger/sqlstore"
+	"meguri/pseudonymize/lake"
+)
+
+// app is what the commands are made of. Each part is opened when it is first
+// asked for, and closed by Close.
+type app struct {
+	config  Config
+	logger  *slog.Logger
+	closers []func() error
+}
+
+func (p *program) open() (*app, error) {
+	if err := os.MkdirAll(p.config.Dir, 0o750); err != nil {
+		return nil, fmt.Errorf("make data folder: %w", err)
+	}
+	logger, err := newLogger(p.stderr, p.config.LogLevel)
+	if err != nil {
+		return nil, err
+	}
+	return &app{config: p.config, logger: logger}, nil
+}
+
+func newLogger(w io.Writer, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, usageError{fmt.Errorf("log level %q is none of debug, info, warn, error", level)}
+	}
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l})), nil
+}
+
+// Close closes what was opened, the last first.
+func (a *app) Close() error {
+	var err error
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, a.closers[i]())
+	}
+	a.closers = nil
+	return err
+}
+
+func (a *app) onClose(f func() error) { a.closers = append(a.closers, f) }
+
+// database opens PostgreSQL if that is configured, or the named SQLite file.
+func (a *app) database(ctx context.Context, file string) (*sqldb.DB, error) {
+	address := a.config.Database
+	if address == "" {
+		address = filepath.Join(a.config.Dir, file)
+		if err := os.MkdirAll(filepath.Dir(address), 0o700); err != nil {
+			return nil, fmt.Errorf("make data folder: %w", err)
+		}
+	}
+	db, err := sqldb.Open(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	a.onClose(db.Close)
+	return db, nil
+}
+
+func (a *app) ledger(ctx context.Context) (*sqlstore.Store, error) {
+	db, err := a.database(ctx, "ledger.sqlite")
+	if err != nil {
+		return nil, err
+	}
+	return sqlstore.Open(ctx, db, time.Now)
+}
+
+func (a *app) ingestStore(ctx context.Context) (*ingeststore.Store, error) {
+	db, err := a.database(ctx, filepath.Join("personal", "ingest.sqlite"))
+	if err != nil {
+		return nil, err
+	}
+	return ingeststore.Open(ctx, db)
+}
+
+func (a *app) importer(ctx context.Context) (*ingest.Importer, error) {
+	store, err := a.ingestStore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return ingest.Open(ctx, a.config.Dir, store)
+}
+
+func (a *app) lake() *lake.Lake { return lake.Open(filepath.Join(a.config.Dir, "lake")) }
+
+func (a *app) gate() (*disclosure.Gate, error) {
+	engine, err := duck.Open(a.lake(), duck.Options{})
+	if err != nil {
+		return nil, err
+	}
+	a.onClose(engine.Close)
+	return &disclosure.Gate{Engine: engine, Now: time.Now}, nil
+}
+
+// handler builds the whole API over a ledger store.
+func (a *app) handler(ctx context.Context, store *sqlstore.Store) (http.Handler, error) {
+	gate, err := a.gate()
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	writer := ledger.NewWriter(ctx, store)
+	a.onClose(func() error {
+		stop()
+		writer.Wait()
+		return nil
+	})
+	return api.New(api.Deps{
+		Ledger:     store,
+		Desk:       &programme.Desk{Programmes: store, Ledger: store, Poster: writer, Now: time.Now},
+		Programmes: store,
+		Registry:   store,
+		Gate:       gate,
+		City:       a.config.City,
+		Programme:  a.config.Programme,
+		Provider:   a.config.Provider,
+		Period:     a.period,
+		Demo:       a.config.Demo,
+		Now:        time.Now,
+		Logger:     a.logger,
+		Ready:      store.Ping,
+		Metrics:    prometheus.NewRegistry(),
+	})
+}
+
+// period is the span of days that pages show: what is configured, or the whole
+// months that the lake has.
+func (a *app) period() (from, to string) {
+	from, to = a.config.From, a.config.To
+	if from != "" && to != "" {
+		return from, to
+	}
+	m, err := a.lake().Manifest()
+	if err != nil || len(m.Files) == 0 {
+		today := ledger.Day(time.Now())
+		return orElse(from, today), orElse(to, today)
+	}
+	first, last := m.Files[0].Month, m.Files[0].Month
+	for _, f := range m.Files {
+		first, last = min(first, f.Month), max(last, f.Month)
+	}
+	end := last + "-28"
+	if t, err := time.Parse("2006-01", last); err == nil {
+		end = t.AddDate(0, 1, -1).Format(time.DateOnly)
+	}
+	return orElse(from, first+"-01"), orElse(to, end)
+}
+
+func orElse(text, other string) string {
+	if text == "" {
+		return other
+	}
+	return text
+}
+
+// service is a running HTTP server.
+type service struct {
+	address string // http://host:port
+	server  *http.Server
+	failed  chan error
+}
+
+// listen serves a handler until stop is called.
+func listen(address string, handler http.Handler, logger *slog.Logger) (*service, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", address, err)
+	}
+	s := &service{
+		address: "http://" + l.Addr().String(),
+		server: &http.Server{
+			Handler:           handler,
+			ReadHeaderTimeout: 10 * time.Second,
+			ReadTimeout:       60 * time.Second,
+			WriteTimeout:      120 * time.Second,
+			IdleTimeout:       120 * time.Second,
+			MaxHeaderBytes:    64 << 10,
+			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+		},
+		failed: make(chan error, 1),
+	}
+	go func() {
+		if err := s.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- err
+		}
+	}()
+	return s, nil
+}
+
+// stop lets the requests that are running end, for a while.
+func (s *service) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	defer cancel()
+	return s.server.Shutdown(ctx)
+}
+
+// newToken makes a bearer token and the digest that is kept of it.
+func newToken() (token, digest string) {
+	var b [32]byte
+	if _, err := rand.Read(b[:]); err != nil { // the system has no randomness: nothing is safe
+		panic(err)
+	}
+	token = "mg_" + hex.EncodeToString(b[:])
+	return token, api.TokenDigest(token)
+}
+
+// localClient lets a command of ours call the API that it serves itself, for as
+// long as it runs.
+func localClient(ctx context.Context, store registry.Store, id string, scopes ...string) (token string, revoke func() error, err error) {
+	token, digest := newToken()
+	if err := store.PutClient(ctx, registry.Client{ID: id, TokenDigest: digest, Scopes: scopes}); err != nil {
+		return "", nil, fmt.Errorf("register client: %w", err)
+	}
+	return token, sync.OnceValue(func() error { return store.DeleteClient(context.WithoutCancel(ctx), id) }), nil
+}

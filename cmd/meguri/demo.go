@@ -1,0 +1,286 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+
+	"meguri/internal/democity"
+	"meguri/ledger/registry"
+	"meguri/ledger/sqlstore"
+	"meguri/openapi/wallet/client"
+	"meguri/pseudonymize"
+)
+
+// demoState is what a demo folder remembers of itself.
+type demoState struct {
+	City   democity.Config   `json:"city"`
+	Done   bool              `json:"done"`
+	Logins map[string]string `json:"logins"` // login → password; nobody real logs in with them
+}
+
+func (p *program) demoCommand() *cobra.Command {
+	city := democity.Default
+	var noServe bool
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "make a demo city by driving the real API, run the pipeline, and serve everything",
+		Long: `Makes up a city, lives in it through the wallet API and the ledger, pulls its
+payments through the standard payment-data API, pseudonymizes them into the
+lake, and serves the pages. A second start uses what is there. Every screen says
+that the data are fictitious.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if err := city.Validate(); err != nil {
+				return usageError{err}
+			}
+			return p.demo(cmd.Context(), city, !noServe)
+		},
+	}
+	c.Flags().IntVar(&city.Residents, "residents", city.Residents, "number of residents")
+	c.Flags().IntVar(&city.Shops, "shops", city.Shops, "number of shops")
+	c.Flags().IntVar(&city.Weeks, "weeks", city.Weeks, "weeks of the programme")
+	c.Flags().Uint64Var(&city.Seed, "seed", city.Seed, "another seed is another city")
+	c.Flags().BoolVar(&noServe, "no-serve", false, "make the city and end")
+	p.serverFlags(c)
+	return c
+}
+
+func (p *program) demo(ctx context.Context, city democity.Config, serve bool) (err error) {
+	started := time.Now()
+	state, err := p.demoState(city)
+	if err != nil {
+		return err
+	}
+	p.config.Demo, p.config.City, p.config.Programme = true, "デモ市", "デモ市デジタル商品券"
+	p.config.From, p.config.To = city.Days()
+	if p.config.LogLevel == "info" {
+		p.config.LogLevel = "warn" // a demo is looked at, not operated
+	}
+	a, err := p.open()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	if !serve {
+		p.config.Listen = "127.0.0.1:0"
+	}
+	s, store, err := p.start(ctx, a)
+	if err != nil {
+		return err
+	}
+	if state.Done {
+		fmt.Fprintf(p.stderr, "the demo city in %s is there already\n", p.config.Dir)
+	} else if err := p.makeCity(ctx, a, store, s.address, state); err != nil {
+		return errors.Join(err, s.stop())
+	}
+	fmt.Fprintf(p.stderr, "ready after %.1f s\n", time.Since(started).Seconds())
+	if !serve {
+		return s.stop()
+	}
+	if err := p.announce(s); err != nil {
+		return errors.Join(err, s.stop())
+	}
+	p.printDemo(s.address, state)
+	return s.wait(ctx)
+}
+
+func (p *program) demoStatePath() string { return filepath.Join(p.config.Dir, "demo.json") }
+
+// demoState reads the state of the folder. A folder with another city, or with
+// data that are no demo's, is left alone.
+func (p *program) demoState(city democity.Config) (demoState, error) {
+	text, err := os.ReadFile(p.demoStatePath())
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(p.config.Dir, "ledger.sqlite")); err == nil {
+			return demoState{}, fmt.Errorf("%s holds data that are no demo's: give another folder with --dir", p.config.Dir)
+		}
+		return p.newDemoState(city)
+	}
+	if err != nil {
+		return demoState{}, err
+	}
+	var state demoState
+	if err := json.Unmarshal(text, &state); err != nil {
+		return state, fmt.Errorf("%s: %w", p.demoStatePath(), err)
+	}
+	if state.City != city {
+		return state, fmt.Errorf("%s holds another demo city (%+v): give another folder with --dir, or the same figures", p.config.Dir, state.City)
+	}
+	return state, nil
+}
+
+func (p *program) newDemoState(city democity.Config) (demoState, error) {
+	state := demoState{City: city, Logins: map[string]string{}}
+	for _, login := range []string{"office", "city", "shop"} {
+		var b [5]byte
+		if _, err := rand.Read(b[:]); err != nil {
+			return state, err
+		}
+		state.Logins[login] = "demo-" + hex.EncodeToString(b[:])
+	}
+	if err := os.MkdirAll(filepath.Join(p.config.Dir, "keys"), 0o700); err != nil {
+		return state, fmt.Errorf("make demo folder: %w", err)
+	}
+	return state, p.saveDemoState(state)
+}
+
+func (p *program) saveDemoState(state demoState) error {
+	text, err := json.MarshalIndent(state, "", "  ")
+	if err != nil {
+		return err
+	}
+	tmp := p.demoStatePath() + ".tmp"
+	if err := os.WriteFile(tmp, text, 0o600); err != nil {
+		return fmt.Errorf("write demo state: %w", err)
+	}
+	return os.Rename(tmp, p.demoStatePath())
+}
+
+// makeCity is the whole way of the data, once. Broken off, it goes on where it
+// was when it is run again.
+func (p *program) makeCity(ctx context.Context, a *app, store *sqlstore.Store, address string, state demoState) error {
+	if err := p.writeDemoConfig(); err != nil {
+		return err
+	}
+	keys, err := p.demoKeys()
+	if err != nil {
+		return err
+	}
+	if err := p.demoStaff(ctx, store, state); err != nil {
+		return err
+	}
+	if err := p.live(ctx, store, address, state.City); err != nil {
+		return err
+	}
+	importer, err := a.importer(ctx)
+	if err != nil {
+		return err
+	}
+	token, revoke, err := localClient(ctx, store, fmt.Sprintf("pipeline-%d", os.Getpid()), "payments.read", "residents.read", "wallet.read")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(p.pullFrom(ctx, importer, address, token), revoke()); err != nil {
+		return err
+	}
+	if err := p.pipeline(ctx, a, importer, keys, pseudonymize.PaymentPolicy()); err != nil {
+		return err
+	}
+	state.Done = true
+	return p.saveDemoState(state)
+}
+
+// live drives the wallet API with what the city's people do.
+func (p *program) live(ctx context.Context, store *sqlstore.Store, address string, city democity.Config) error {
+	token, revoke, err := localClient(ctx, store, "demo", "wallet.read", "wallet.write", "ledger.post", "ledger.backdate")
+	if err != nil {
+		return err
+	}
+	authorize := func(_ context.Context, r *http.Request) error {
+		r.Header.Set("Authorization", "Bearer "+token)
+		return nil
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = 64
+	wallet, err := client.NewClientWithResponses(address, client.WithRequestEditorFn(authorize),
+		client.WithHTTPClient(&http.Client{Transport: transport, Timeout: time.Minute}))
+	if err != nil {
+		return errors.Join(err, revoke())
+	}
+	plan := democity.NewPlan(city)
+	numbers.Fprintf(p.stderr, "a city of %d residents and %d shops, with %d payments in %d weeks\n",
+		len(plan.Residents), len(plan.Shops), plan.Payments(), city.Weeks)
+	bar := p.progress("live")
+	steps := make(chan [2]int64, 256)
+	drawn := make(chan struct{})
+	go func() {
+		defer close(drawn)
+		for s := range steps {
+			bar.show(s[0], s[1], s[0], "events")
+		}
+	}()
+	err = plan.Drive(ctx, wallet, func(done, of int64) {
+		select {
+		case steps <- [2]int64{done, of}:
+		default: // drawing is slower than living
+		}
+	})
+	close(steps)
+	<-drawn
+	bar.end()
+	return errors.Join(err, revoke())
+}
+
+// demoKeys makes the demo's keyset, with its passphrase beside it.
+func (p *program) demoKeys() (*pseudonymize.Keyset, error) {
+	if _, err := os.Stat(p.keysetPath()); err == nil {
+		return p.readKeys()
+	}
+	var b [16]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return nil, err
+	}
+	passphrase := hex.EncodeToString(b[:])
+	if err := os.WriteFile(p.demoPassphrasePath(), []byte(passphrase), 0o600); err != nil {
+		return nil, fmt.Errorf("make demo keys: %w", err)
+	}
+	return p.initKeys([]byte(passphrase))
+}
+
+func (p *program) demoStaff(ctx context.Context, store registry.Store, state demoState) error {
+	for _, s := range []registry.Staff{
+		{Login: "office", Role: registry.Office},
+		{Login: "city", Role: registry.City},
+		{Login: "shop", Role: registry.ShopKey, Shop: demoShop},
+	} {
+		if err := addStaff(ctx, store, s, state.Logins[s.Login]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// demoShop is the shop whose owner can log in.
+const demoShop = "s-0005"
+
+// writeDemoConfig makes other commands on the folder know that it is a demo.
+func (p *program) writeDemoConfig() error {
+	text, err := yaml.Marshal(map[string]any{
+		"demo": true, "city": p.config.City, "programme": p.config.Programme, "from": p.config.From, "to": p.config.To,
+	})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(p.config.Dir, "meguri.yaml"), text, 0o640)
+}
+
+func (p *program) printDemo(address string, state demoState) {
+	fmt.Fprintf(p.stdout, `
+デモデータ（架空） / demo data (fictitious)
+
+  EBPM page        %[1]s/ebpm
+  shop report      %[1]s/shops/%[2]s/report
+  on paper         %[1]s/shops/%[2]s/report.pdf
+  API contracts    %[1]s/docs/
+  health, metrics  %[1]s/readyz  %[1]s/metrics
+
+  login at %[1]s/login
+    office  %[3]s
+    city    %[4]s
+    shop    %[5]s
+
+Ctrl-C ends it; "make run" again uses the same city.
+`, address, demoShop, state.Logins["office"], state.Logins["city"], state.Logins["shop"])
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A layer says who may import whom among our own packages. Arrows go one way:
+// cmd → api → {reports, analytics, ingest, ledger}; reports → analytics;
+// ingest → ledger, pseudonymize; analytics → the lake's schema. A package that
+// is not listed may import nothing of ours.
+type layer struct {
+	from    string   // a package, or a folder with all below it when it ends in /...
+	to      []string // the same
+	because string
+}
+
+var layers = []layer{
+	{"cmd/meguri", []string{"api", "reports", "analytics/...", "ingest/...", "ledger/...", "pseudonymize/...", "openapi/...", "internal/..."},
+		"cmd wires the rooms together"},
+	{"api", []string{"reports", "analytics", "analytics/disclosure", "ledger", "ledger/programme", "ledger/registry", "pseudonymize/lake", "openapi/..."},
+		"api knows interfaces: no store, no DuckDB, no raw table beyond the gate"},
+	{"reports", []string{"reports/chart", "analytics", "analytics/disclosure"},
+		"reports take released tables and nothing else"},
+	{"reports/chart", nil, "charts know figures, not where they come from"},
+	{"analytics", []string{"pseudonymize/lake"}, "analytics sees the lake's schema and never the personal plane"},
+	{"analytics/sql", nil, "SQL is text"},
+	{"analytics/duck", []string{"analytics", "analytics/sql", "pseudonymize/lake"}, "the only place with DuckDB"},
+	{"analytics/disclosure", []string{"analytics"}, "the gate reads raw tables"},
+	{"ingest", []string{"pseudonymize", "pseudonymize/lake", "openapi/paymentdata/...", "openapi/wallet/...", "openapi/paymentdata", "openapi/wallet"},
+		"ingest is a client of the contracts, and hands rows to pseudonymize; one way"},
+	{"ingest/sqlstore", []string{"ingest", "internal/sqldb"}, "SQL stands in packages named sqlstore"},
+	{"pseudonymize", nil, "pseudonymize knows no room: keys and rows come in, rows go out"},
+	{"pseudonymize/lake", nil, "the lake is a folder of Parquet"},
+	{"ledger", nil, "the core imports nothing of ours"},
+	{"ledger/registry", nil, "the core imports nothing of ours"},
+	{"ledger/programme", []string{"ledger"}, "programmes are transactions of the ledger"},
+	{"ledger/ledgertest", []string{"ledger"}, "every store passes one suite"},
+	{"ledger/sqlstore", []string{"ledger", "ledger/programme", "ledger/registry", "internal/sqldb"}, "SQL stands in packages named sqlstore"},
+	{"openapi", nil, "contracts import nothing of ours"},
+	{"openapi/...", []string{"openapi/..."}, "generated code imports its own contract"},
+	{"internal/sqldb", nil, "the engine under the stores knows none of them"},
+	{"internal/sqldb/sqldbtest", []string{"internal/sqldb"}, "test databases"},
+	{"internal/democity", []string{"openapi/wallet", "openapi/wallet/...", "pseudonymize/lake"}, "the demo lives through the API, like any client"},
+}
+
+// outside says which packages of others only some of ours may import.
+var outside = []struct {
+	module  string
+	only    []string
+	because string
+}{
+	{"github.com/duckdb/duckdb-go", []string{"analytics/duck", "cmd/meguri"}, "DuckDB is in analytics/duck alone; cmd measures against it"},
+	{"database/sql", []string{"internal/...", "ledger/sqlstore", "ingest/sqlstore", "analytics/duck", "cmd/meguri"}, "SQL stands in packages named sqlstore"},
+	{"net/http", []string{"api", "openapi/...", "ingest", "internal/democity", "cmd/meguri"}, "HTTP is api's, and the contracts' clients'"},
+}
+
+const module = "meguri"
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+}
+
+func matches(pattern, pkg string) bool {
+	if folder, ok := strings.CutSuffix(pattern, "/..."); ok {
+		return pkg == folder || strings.HasPrefix(pkg, folder+"/")
+	}
+	return pkg == pattern
+}
+
+func anyMatches(patterns []string, pkg string) bool {
+	for _, p := range patterns {
+		if matches(p, pkg) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestLayers(t *testing.T) {
+	cmd := exec.Command("go", "list", "-tags", "duckdb_arrow", "-json=ImportPath,Imports", module+"/...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	decoder := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p goPackage
+		if err := decoder.Decode(&p); err == io.EOF {
+			return
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		for _, breach := range breaches(strings.TrimPrefix(p.ImportPath, module+"/"), p.Imports) {
+			t.Error(breach)
+		}
+	}
+}
+
+// breaches names every import of a package that the tables do not allow.
+func breaches(from string, imports []string) (found []string) {
+	rule := slices.IndexFunc(layers, func(l layer) bool { return matches(l.from, from) })
+	if rule < 0 {
+		return []string{fmt.Sprintf("package %s is in no rule of layers: add one, with its reason", from)}
+	}
+	l := layers[rule]
+	for _, path := range imports {
+		if to, ours := strings.CutPrefix(path, module+"/"); ours {
+			if !anyMatches(l.to, to) {
+				found = append(found, fmt.Sprintf("%s → %s\n  breaks the rule: %s may import %v (%s)", from, to, l.from, l.to, l.because))
+			}
+			continue
+		}
+		for _, o := range outside {
+			if (path == o.module || strings.HasPrefix(path, o.module+"/")) && !anyMatches(o.only, from) {
+				found = append(found, fmt.Sprintf("%s → %s\n  breaks the rule: only %v may import it (%s)", from, path, o.only, o.because))
+			}
+		}
+	}
+	return found
+}
+
+func TestLayers_NamesTheEdgeAndTheRule(t *testing.T) {
+	for _, edge := range [][2]string{
+		{"analytics", "meguri/ledger"},
+		{"reports", "meguri/ingest"},
+		{"ledger", "meguri/pseudonymize"},
+		{"pseudonymize", "meguri/ingest"},
+		{"ledger", "database/sql"},
+		{"reports", "github.com/duckdb/duckdb-go/v2"},
+		{"a/new/room", "fmt"},
+	} {
+		got := breaches(edge[0], []string{edge[1]})
+		if len(got) != 1 || !strings.Contains(got[0], edge[0]) || !strings.Contains(got[0], "rule") {
+			t.Errorf("%s → %s: got %q, want the edge and its rule", edge[0], edge[1], got)
+		}
+	}
+}

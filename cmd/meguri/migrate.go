@@ -1,0 +1,47 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"meguri/internal/sqldb"
+)
+
+func (p *program) migrateCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "migrate",
+		Short: "bring the databases up to date, and list every step with its note",
+		Long:  "Brings the databases up to date. Every other command does so too when it starts; this one shows the steps.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			a, err := p.open()
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, a.Close()) }()
+			ledger, err := a.ledger(cmd.Context())
+			if err != nil {
+				return err
+			}
+			personal, err := a.ingestStore(cmd.Context())
+			if err != nil {
+				return err
+			}
+			for _, part := range []struct {
+				name  string
+				steps []sqldb.Migration
+			}{{"ledger", ledger.Migrations()}, {"ingest", personal.Migrations()}} {
+				for _, m := range part.steps {
+					state := "was there"
+					if m.Applied {
+						state = "applied"
+					}
+					fmt.Fprintf(p.stdout, "%s %s: %s\n  %s\n", part.name, m.Name, state, m.Note)
+				}
+			}
+			return nil
+		},
+	}
+}

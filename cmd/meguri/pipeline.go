@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"meguri/ingest"
+	"meguri/ledger/sqlstore"
+	"meguri/pseudonymize"
+)
+
+func (p *program) pipelineCommand() *cobra.Command {
+	var pull bool
+	var address string
+	c := &cobra.Command{
+		Use:   "pipeline",
+		Short: "pull new payments, pseudonymize what is new, and add it to the lake",
+		Long: `Pulls what is new from the ledger through the standard payment-data API, then
+takes everything that was imported or pulled and is not in the lake yet through
+pseudonymization into the lake. It may be stopped at any time and run again:
+nothing is lost and nothing is counted twice.
+
+By default the API is served for the run itself on a local port. With --url it
+is the one of a running server, called with the token in MEGURI_TOKEN.`,
+		Args: cobra.NoArgs,
+	}
+	c.Flags().BoolVar(&pull, "pull", true, "pull from the ledger first")
+	c.Flags().StringVar(&address, "url", "", "address of a running server, http://host:port")
+	policyFile := c.Flags().String("policy", "", "field policy (YAML) instead of the one that comes with the program")
+	c.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		ctx := cmd.Context()
+		keys, err := p.readKeys()
+		if err != nil {
+			return err
+		}
+		policy := pseudonymize.PaymentPolicy()
+		if *policyFile != "" {
+			text, err := os.ReadFile(*policyFile)
+			if err != nil {
+				return fmt.Errorf("read policy: %w", err)
+			}
+			if policy, err = pseudonymize.ParsePolicy(text); err != nil {
+				return fmt.Errorf("%s: %w", *policyFile, err)
+			}
+		}
+		a, err := p.open()
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, a.Close()) }()
+		importer, err := a.importer(ctx)
+		if err != nil {
+			return err
+		}
+		if pull {
+			if err := p.pull(ctx, a, importer, address); err != nil {
+				return err
+			}
+		}
+		return p.pipeline(ctx, a, importer, keys, policy)
+	}
+	return c
+}
+
+// pull takes payments in over HTTP, from a running server or from one of its
+// own.
+func (p *program) pull(ctx context.Context, a *app, importer *ingest.Importer, address string) (err error) {
+	token := p.getenv("MEGURI_TOKEN")
+	if address == "" {
+		store, err := a.ledger(ctx)
+		if err != nil {
+			return err
+		}
+		s, local, stop, err := a.serveLocally(ctx, store)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+		address, token = s.address, local
+	}
+	return p.pullFrom(ctx, importer, address, token)
+}
+
+// serveLocally serves the API on a port of this machine, for a client of the
+// same process.
+func (a *app) serveLocally(ctx context.Context, store *sqlstore.Store) (s *service, token string, stop func() error, err error) {
+	handler, err := a.handler(ctx, store)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	token, revoke, err := localClient(ctx, store, fmt.Sprintf("pipeline-%d", os.Getpid()), "payments.read", "residents.read", "wallet.read")
+	if err != nil {
+		return nil, "", nil, err
+	}
+	s, err = listen("127.0.0.1:0", handler, a.logger)
+	if err != nil {
+		return nil, "", nil, errors.Join(err, revoke())
+	}
+	return s, token, func() error { return errors.Join(s.stop(), revoke()) }, nil
+}
+
+func (p *program) pullFrom(ctx context.Context, importer *ingest.Importer, address, token string) error {
+	provider, err := ingest.Connect(p.config.Provider, address, token, &http.Client{Timeout: time.Minute})
+	if err != nil {
+		return err
+	}
+	bar := p.progress("pull")
+	summary, err := importer.Pull(ctx, provider, func(records int64) { bar.show(0, 0, records, "records") })
+	bar.end()
+	if err != nil {
+		return err
+	}
+	p.printSummary("pulled from "+p.config.Provider, summary)
+	return nil
+}
+
+func (p *program) pipeline(ctx context.Context, a *app, importer *ingest.Importer, keys *pseudonymize.Keyset, policy pseudonymize.Policy) error {
+	bar := p.progress("pseudonymize")
+	run := &ingest.Pipeline{
+		Importer: importer, Lake: a.lake(), Keys: keys, Policy: policy, Now: time.Now,
+		Progress: func(rows, of int64) { bar.show(rows, of, rows, "rows") },
+	}
+	result, err := run.Run(ctx)
+	bar.end()
+	if err != nil {
+		return err
+	}
+	numbers.Fprintf(p.stdout, "lake: snapshot %d, %d rows (%d new, %d of test users left out)\n",
+		result.Snapshot, result.Total, result.Rows, result.Excluded)
+	return nil
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"meguri/ledger/sqlstore"
+)
+
+func (p *program) serveCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "serve the APIs and the pages until interrupted",
+		Long: `Serves the wallet, payment-data and statistics APIs, their documentation, and the
+pages. Logs are JSON lines on standard error. It stops gracefully on SIGINT and
+SIGTERM: requests that are running end first.
+
+Client programs and staff are added with "meguri access".`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			a, err := p.open()
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, a.Close()) }()
+			s, _, err := p.start(cmd.Context(), a)
+			if err != nil {
+				return err
+			}
+			if err := p.announce(s); err != nil {
+				return errors.Join(err, s.stop())
+			}
+			a.logger.Info("serving", "address", s.address)
+			return s.wait(cmd.Context())
+		},
+	}
+	p.serverFlags(c)
+	return c
+}
+
+func (p *program) serverFlags(c *cobra.Command) {
+	c.Flags().StringVar(&p.flags.listen, "listen", "127.0.0.1:8080", "address to serve on; port 0 takes a free one")
+	c.Flags().String("address-file", "", "file to write the address to once the server answers")
+}
+
+// start opens the ledger and serves everything on the configured address.
+func (p *program) start(ctx context.Context, a *app) (*service, *sqlstore.Store, error) {
+	store, err := a.ledger(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	// The handler outlives ctx: requests that are running may still post.
+	handler, err := a.handler(context.WithoutCancel(ctx), store)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := listen(p.config.Listen, handler, a.logger)
+	return s, store, err
+}
+
+// announce writes the address where the caller asked for it.
+func (p *program) announce(s *service) error {
+	if p.config.AddressFile == "" {
+		return nil
+	}
+	if err := writeFile(p.config.AddressFile, func(w io.Writer) error {
+		_, err := io.WriteString(w, s.address)
+		return err
+	}); err != nil {
+		return fmt.Errorf("write address: %w", err)
+	}
+	return nil
+}
+
+// wait returns when the server fails, or has stopped because ctx ended.
+func (s *service) wait(ctx context.Context) error {
+	select {
+	case err := <-s.failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+		return s.stop()
+	}
+}
