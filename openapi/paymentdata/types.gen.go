@@ -128,7 +128,7 @@ type Amount struct {
 // AmountCurrency 通貨（円のみ） / Currency, always yen
 type AmountCurrency string
 
-// Cursor defines model for Cursor.
+// Cursor 続きの位置。空は最初から / Where to go on; empty is the beginning
 type Cursor = string
 
 // Discovery defines model for Discovery.
@@ -343,7 +343,9 @@ type SyncPage struct {
 	Added []Payment `json:"added"`
 
 	// HasMore 続きがあるか / Whether another page follows at once
-	HasMore    bool   `json:"has_more"`
+	HasMore bool `json:"has_more"`
+
+	// NextCursor 続きの位置。空は最初から / Where to go on; empty is the beginning
 	NextCursor Cursor `json:"next_cursor"`
 
 	// Removed 削除すべき記録 / Records to delete

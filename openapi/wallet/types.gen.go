@@ -205,7 +205,7 @@ type ChargeRequest struct {
 	Units int `json:"units"`
 }
 
-// Cursor defines model for Cursor.
+// Cursor 続きの位置。空は最初から / Where to go on; empty is the beginning
 type Cursor = string
 
 // Entry defines model for Entry.
@@ -474,7 +474,9 @@ type ResidentBatch struct {
 // ResidentPage defines model for ResidentPage.
 type ResidentPage struct {
 	// HasMore 続きがあるか / Whether another page follows
-	HasMore    bool                 `json:"has_more"`
+	HasMore bool `json:"has_more"`
+
+	// NextCursor 続きの位置。空は最初から / Where to go on; empty is the beginning
 	NextCursor Cursor               `json:"next_cursor,omitempty,omitzero"`
 	Residents  []ResidentAttributes `json:"residents"`
 }
@@ -513,7 +515,9 @@ type ShopBatch struct {
 // ShopPage defines model for ShopPage.
 type ShopPage struct {
 	// HasMore 続きがあるか / Whether another page follows
-	HasMore    bool   `json:"has_more"`
+	HasMore bool `json:"has_more"`
+
+	// NextCursor 続きの位置。空は最初から / Where to go on; empty is the beginning
 	NextCursor Cursor `json:"next_cursor,omitempty,omitzero"`
 	Shops      []Shop `json:"shops"`
 }

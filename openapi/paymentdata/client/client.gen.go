@@ -91,7 +91,7 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
-	// GetDiscovery What this API offers
+	// GetDiscovery 提供内容 / What this API offers
 	//
 	// 項目表の版、対応する連携方式、制限を返します。認証は要りません。
 	//
@@ -100,7 +100,7 @@ type ClientInterface interface {
 	// Corresponds with GET /payment-data/v1/discovery (the `GetDiscovery` operationId).
 	GetDiscovery(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetPayment Get a payment
+	// GetPayment 決済データの取得 / Get a payment
 	//
 	// 決済を1件、現在の姿で返します。存在しない場合も、同意がない場合も 404 です。
 	//
@@ -109,7 +109,7 @@ type ClientInterface interface {
 	// Corresponds with GET /payment-data/v1/payments/{payment_id} (the `GetPayment` operationId).
 	GetPayment(ctx context.Context, paymentID UUID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// SyncPayments Synchronise payments
+	// SyncPayments 決済データの同期 / Synchronise payments
 	//
 	// カーソル以降に加わった決済（`added`）と、前のページまでに渡した決済の変更（`updated`）を返します。
 	// `limit` は元帳の明細の数で、決済のないページもあります。決済は、そのページの終わりの時点の姿で示されます。
@@ -123,7 +123,7 @@ type ClientInterface interface {
 	SyncPayments(ctx context.Context, params *SyncPaymentsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
-// GetDiscovery What this API offers
+// GetDiscovery 提供内容 / What this API offers
 //
 // 項目表の版、対応する連携方式、制限を返します。認証は要りません。
 //
@@ -142,7 +142,7 @@ func (c *Client) GetDiscovery(ctx context.Context, reqEditors ...RequestEditorFn
 	return c.Client.Do(req)
 }
 
-// GetPayment Get a payment
+// GetPayment 決済データの取得 / Get a payment
 //
 // 決済を1件、現在の姿で返します。存在しない場合も、同意がない場合も 404 です。
 //
@@ -161,7 +161,7 @@ func (c *Client) GetPayment(ctx context.Context, paymentID UUID, reqEditors ...R
 	return c.Client.Do(req)
 }
 
-// SyncPayments Synchronise payments
+// SyncPayments 決済データの同期 / Synchronise payments
 //
 // カーソル以降に加わった決済（`added`）と、前のページまでに渡した決済の変更（`updated`）を返します。
 // `limit` は元帳の明細の数で、決済のないページもあります。決済は、そのページの終わりの時点の姿で示されます。
@@ -347,7 +347,7 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
-	// GetDiscoveryWithResponse What this API offers
+	// GetDiscoveryWithResponse 提供内容 / What this API offers
 	//
 	// 項目表の版、対応する連携方式、制限を返します。認証は要りません。
 	//
@@ -358,7 +358,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /payment-data/v1/discovery (the `GetDiscovery` operationId).
 	GetDiscoveryWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetDiscoveryResponse, error)
 
-	// GetPaymentWithResponse Get a payment
+	// GetPaymentWithResponse 決済データの取得 / Get a payment
 	//
 	// 決済を1件、現在の姿で返します。存在しない場合も、同意がない場合も 404 です。
 	//
@@ -369,7 +369,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /payment-data/v1/payments/{payment_id} (the `GetPayment` operationId).
 	GetPaymentWithResponse(ctx context.Context, paymentID UUID, reqEditors ...RequestEditorFn) (*GetPaymentResponse, error)
 
-	// SyncPaymentsWithResponse Synchronise payments
+	// SyncPaymentsWithResponse 決済データの同期 / Synchronise payments
 	//
 	// カーソル以降に加わった決済（`added`）と、前のページまでに渡した決済の変更（`updated`）を返します。
 	// `limit` は元帳の明細の数で、決済のないページもあります。決済は、そのページの終わりの時点の姿で示されます。
@@ -529,7 +529,7 @@ func (r SyncPaymentsResponse) ContentType() string {
 	return ""
 }
 
-// GetDiscoveryWithResponse What this API offers
+// GetDiscoveryWithResponse 提供内容 / What this API offers
 //
 // 項目表の版、対応する連携方式、制限を返します。認証は要りません。
 //
@@ -546,7 +546,7 @@ func (c *ClientWithResponses) GetDiscoveryWithResponse(ctx context.Context, reqE
 	return ParseGetDiscoveryResponse(rsp)
 }
 
-// GetPaymentWithResponse Get a payment
+// GetPaymentWithResponse 決済データの取得 / Get a payment
 //
 // 決済を1件、現在の姿で返します。存在しない場合も、同意がない場合も 404 です。
 //
@@ -563,7 +563,7 @@ func (c *ClientWithResponses) GetPaymentWithResponse(ctx context.Context, paymen
 	return ParseGetPaymentResponse(rsp)
 }
 
-// SyncPaymentsWithResponse Synchronise payments
+// SyncPaymentsWithResponse 決済データの同期 / Synchronise payments
 //
 // カーソル以降に加わった決済（`added`）と、前のページまでに渡した決済の変更（`updated`）を返します。
 // `limit` は元帳の明細の数で、決済のないページもあります。決済は、そのページの終わりの時点の姿で示されます。

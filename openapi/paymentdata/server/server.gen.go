@@ -19,13 +19,13 @@ import (
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// GetDiscovery What this API offers
+	// GetDiscovery 提供内容 / What this API offers
 	// (GET /payment-data/v1/discovery)
 	GetDiscovery(w http.ResponseWriter, r *http.Request)
-	// GetPayment Get a payment
+	// GetPayment 決済データの取得 / Get a payment
 	// (GET /payment-data/v1/payments/{payment_id})
 	GetPayment(w http.ResponseWriter, r *http.Request, paymentID UUID)
-	// SyncPayments Synchronise payments
+	// SyncPayments 決済データの同期 / Synchronise payments
 	// (GET /payment-data/v1/payments:sync)
 	SyncPayments(w http.ResponseWriter, r *http.Request, params SyncPaymentsParams)
 }
@@ -34,19 +34,19 @@ type ServerInterface interface {
 
 type Unimplemented struct{}
 
-// GetDiscovery What this API offers
+// GetDiscovery 提供内容 / What this API offers
 // (GET /payment-data/v1/discovery)
 func (_ Unimplemented) GetDiscovery(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetPayment Get a payment
+// GetPayment 決済データの取得 / Get a payment
 // (GET /payment-data/v1/payments/{payment_id})
 func (_ Unimplemented) GetPayment(w http.ResponseWriter, r *http.Request, paymentID UUID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// SyncPayments Synchronise payments
+// SyncPayments 決済データの同期 / Synchronise payments
 // (GET /payment-data/v1/payments:sync)
 func (_ Unimplemented) SyncPayments(w http.ResponseWriter, r *http.Request, params SyncPaymentsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -393,13 +393,13 @@ func (response SyncPaymentsdefaultApplicationProblemPlusJSONResponse) VisitSyncP
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
-	// GetDiscovery What this API offers
+	// GetDiscovery 提供内容 / What this API offers
 	// (GET /payment-data/v1/discovery)
 	GetDiscovery(ctx context.Context, request GetDiscoveryRequestObject) (GetDiscoveryResponseObject, error)
-	// GetPayment Get a payment
+	// GetPayment 決済データの取得 / Get a payment
 	// (GET /payment-data/v1/payments/{payment_id})
 	GetPayment(ctx context.Context, request GetPaymentRequestObject) (GetPaymentResponseObject, error)
-	// SyncPayments Synchronise payments
+	// SyncPayments 決済データの同期 / Synchronise payments
 	// (GET /payment-data/v1/payments:sync)
 	SyncPayments(ctx context.Context, request SyncPaymentsRequestObject) (SyncPaymentsResponseObject, error)
 }

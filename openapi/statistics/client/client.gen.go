@@ -91,7 +91,7 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
-	// ListMetrics List the metrics
+	// ListMetrics 指標の一覧 / List the metrics
 	//
 	// 指標の一覧と定義を返します。
 	//
@@ -100,7 +100,7 @@ type ClientInterface interface {
 	// Corresponds with GET /statistics/v1/metrics (the `ListMetrics` operationId).
 	ListMetrics(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetTable Get the table of a metric
+	// GetTable 統計表の取得 / Get the table of a metric
 	//
 	// 期間と分類を指定して、公開用の基準で秘匿処理した表を返します。`format=csv` でCSV（UTF-8）になります。
 	//
@@ -111,7 +111,7 @@ type ClientInterface interface {
 	GetTable(ctx context.Context, metricID MetricID, params *GetTableParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
-// ListMetrics List the metrics
+// ListMetrics 指標の一覧 / List the metrics
 //
 // 指標の一覧と定義を返します。
 //
@@ -130,7 +130,7 @@ func (c *Client) ListMetrics(ctx context.Context, reqEditors ...RequestEditorFn)
 	return c.Client.Do(req)
 }
 
-// GetTable Get the table of a metric
+// GetTable 統計表の取得 / Get the table of a metric
 //
 // 期間と分類を指定して、公開用の基準で秘匿処理した表を返します。`format=csv` でCSV（UTF-8）になります。
 //
@@ -322,7 +322,7 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
-	// ListMetricsWithResponse List the metrics
+	// ListMetricsWithResponse 指標の一覧 / List the metrics
 	//
 	// 指標の一覧と定義を返します。
 	//
@@ -333,7 +333,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /statistics/v1/metrics (the `ListMetrics` operationId).
 	ListMetricsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListMetricsResponse, error)
 
-	// GetTableWithResponse Get the table of a metric
+	// GetTableWithResponse 統計表の取得 / Get the table of a metric
 	//
 	// 期間と分類を指定して、公開用の基準で秘匿処理した表を返します。`format=csv` でCSV（UTF-8）になります。
 	//
@@ -442,7 +442,7 @@ func (r GetTableResponse) ContentType() string {
 	return ""
 }
 
-// ListMetricsWithResponse List the metrics
+// ListMetricsWithResponse 指標の一覧 / List the metrics
 //
 // 指標の一覧と定義を返します。
 //
@@ -459,7 +459,7 @@ func (c *ClientWithResponses) ListMetricsWithResponse(ctx context.Context, reqEd
 	return ParseListMetricsResponse(rsp)
 }
 
-// GetTableWithResponse Get the table of a metric
+// GetTableWithResponse 統計表の取得 / Get the table of a metric
 //
 // 期間と分類を指定して、公開用の基準で秘匿処理した表を返します。`format=csv` でCSV（UTF-8）になります。
 //

@@ -20,10 +20,10 @@ import (
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// ListMetrics List the metrics
+	// ListMetrics 指標の一覧 / List the metrics
 	// (GET /statistics/v1/metrics)
 	ListMetrics(w http.ResponseWriter, r *http.Request)
-	// GetTable Get the table of a metric
+	// GetTable 統計表の取得 / Get the table of a metric
 	// (GET /statistics/v1/metrics/{metric_id}/table)
 	GetTable(w http.ResponseWriter, r *http.Request, metricID MetricID, params GetTableParams)
 }
@@ -32,13 +32,13 @@ type ServerInterface interface {
 
 type Unimplemented struct{}
 
-// ListMetrics List the metrics
+// ListMetrics 指標の一覧 / List the metrics
 // (GET /statistics/v1/metrics)
 func (_ Unimplemented) ListMetrics(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetTable Get the table of a metric
+// GetTable 統計表の取得 / Get the table of a metric
 // (GET /statistics/v1/metrics/{metric_id}/table)
 func (_ Unimplemented) GetTable(w http.ResponseWriter, r *http.Request, metricID MetricID, params GetTableParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -399,10 +399,10 @@ func (response GetTabledefaultApplicationProblemPlusJSONResponse) VisitGetTableR
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
-	// ListMetrics List the metrics
+	// ListMetrics 指標の一覧 / List the metrics
 	// (GET /statistics/v1/metrics)
 	ListMetrics(ctx context.Context, request ListMetricsRequestObject) (ListMetricsResponseObject, error)
-	// GetTable Get the table of a metric
+	// GetTable 統計表の取得 / Get the table of a metric
 	// (GET /statistics/v1/metrics/{metric_id}/table)
 	GetTable(ctx context.Context, request GetTableRequestObject) (GetTableResponseObject, error)
 }

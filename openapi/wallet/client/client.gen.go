@@ -92,7 +92,7 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
-	// ChargeWithBody Charge (sell units of a programme)
+	// ChargeWithBody チャージ / Charge (sell units of a programme)
 	//
 	// チャージ。利用者が事業を口数で購入します。販売額は有償原資、上乗せ分はプレミアム原資から入ります。
 	// `occurred_at` は他のシステムから引き継ぐ場合だけに使い、scope `ledger.backdate` も必要です。
@@ -105,7 +105,7 @@ type ClientInterface interface {
 	// Corresponds with POST /wallet/v1/charges (the `Charge` operationId).
 	ChargeWithBody(ctx context.Context, params *ChargeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// Charge Charge (sell units of a programme)
+	// Charge チャージ / Charge (sell units of a programme)
 	//
 	// チャージ。利用者が事業を口数で購入します。販売額は有償原資、上乗せ分はプレミアム原資から入ります。
 	// `occurred_at` は他のシステムから引き継ぐ場合だけに使い、scope `ledger.backdate` も必要です。
@@ -118,7 +118,7 @@ type ClientInterface interface {
 	// Corresponds with POST /wallet/v1/charges (the `Charge` operationId).
 	Charge(ctx context.Context, params *ChargeParams, body ChargeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GrantWithBody Grant (give value)
+	// GrantWithBody 付与 / Grant (give value)
 	//
 	// 付与。市が利用者にポイントなどを与えます。お金を刷ることになるため、scope は `ledger.post` です。
 	//
@@ -129,7 +129,7 @@ type ClientInterface interface {
 	// Corresponds with POST /wallet/v1/grants (the `Grant` operationId).
 	GrantWithBody(ctx context.Context, params *GrantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// Grant Grant (give value)
+	// Grant 付与 / Grant (give value)
 	//
 	// 付与。市が利用者にポイントなどを与えます。お金を刷ることになるため、scope は `ledger.post` です。
 	//
@@ -140,7 +140,7 @@ type ClientInterface interface {
 	// Corresponds with POST /wallet/v1/grants (the `Grant` operationId).
 	Grant(ctx context.Context, params *GrantParams, body GrantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PayWithBody Pay a shop
+	// PayWithBody 利用 / Pay a shop
 	//
 	// 利用。利用者から店舗へ支払います。複数の事業を併用でき（併用決済）、全部が通るか、全部が通らないかです。
 	// `Idempotency-Key` がそのまま決済IDになります。
@@ -152,7 +152,7 @@ type ClientInterface interface {
 	// Corresponds with POST /wallet/v1/payments (the `Pay` operationId).
 	PayWithBody(ctx context.Context, params *PayParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// Pay Pay a shop
+	// Pay 利用 / Pay a shop
 	//
 	// 利用。利用者から店舗へ支払います。複数の事業を併用でき（併用決済）、全部が通るか、全部が通らないかです。
 	// `Idempotency-Key` がそのまま決済IDになります。
@@ -164,7 +164,7 @@ type ClientInterface interface {
 	// Corresponds with POST /wallet/v1/payments (the `Pay` operationId).
 	Pay(ctx context.Context, params *PayParams, body PayJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CancelPaymentWithBody Cancel a payment
+	// CancelPaymentWithBody 利用キャンセル / Cancel a payment
 	//
 	// 利用キャンセル。決済の全額を一度だけ戻します。決済そのものは消えず、取消の取引が加わります。
 	//
@@ -175,7 +175,7 @@ type ClientInterface interface {
 	// Corresponds with POST /wallet/v1/payments/{payment_id}/cancel (the `CancelPayment` operationId).
 	CancelPaymentWithBody(ctx context.Context, paymentID PaymentID, params *CancelPaymentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CancelPayment Cancel a payment
+	// CancelPayment 利用キャンセル / Cancel a payment
 	//
 	// 利用キャンセル。決済の全額を一度だけ戻します。決済そのものは消えず、取消の取引が加わります。
 	//
@@ -186,7 +186,7 @@ type ClientInterface interface {
 	// Corresponds with POST /wallet/v1/payments/{payment_id}/cancel (the `CancelPayment` operationId).
 	CancelPayment(ctx context.Context, paymentID PaymentID, params *CancelPaymentParams, body CancelPaymentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListProgrammes List the programmes
+	// ListProgrammes 事業の一覧 / List the programmes
 	//
 	// 登録されている事業をすべて返します。
 	//
@@ -195,7 +195,7 @@ type ClientInterface interface {
 	// Corresponds with GET /wallet/v1/programmes (the `ListProgrammes` operationId).
 	ListProgrammes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutProgrammeWithBody Open a programme
+	// PutProgrammeWithBody 事業の登録 / Open a programme
 	//
 	// 事業を登録し、原資の勘定を開きます。同じ内容でもう一度送っても何も変わりません。違う内容なら 409 です。
 	//
@@ -206,7 +206,7 @@ type ClientInterface interface {
 	// Corresponds with PUT /wallet/v1/programmes/{programme_id} (the `PutProgramme` operationId).
 	PutProgrammeWithBody(ctx context.Context, programmeID ProgrammeID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutProgramme Open a programme
+	// PutProgramme 事業の登録 / Open a programme
 	//
 	// 事業を登録し、原資の勘定を開きます。同じ内容でもう一度送っても何も変わりません。違う内容なら 409 です。
 	//
@@ -217,7 +217,7 @@ type ClientInterface interface {
 	// Corresponds with PUT /wallet/v1/programmes/{programme_id} (the `PutProgramme` operationId).
 	PutProgramme(ctx context.Context, programmeID ProgrammeID, body PutProgrammeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListResidents List residents' attributes, without names
+	// ListResidents 利用者の属性の一覧（氏名なし） / List residents' attributes, without names
 	//
 	// 利用者の属性をID順に返します。氏名と電話番号は返しません。データ連携（取込）が、仮名加工の前に
 	// 年代・地区・同意を付けるために使います。
@@ -228,7 +228,7 @@ type ClientInterface interface {
 	// Corresponds with GET /wallet/v1/residents (the `ListResidents` operationId).
 	ListResidents(ctx context.Context, params *ListResidentsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RegisterResidentsWithBody Register residents
+	// RegisterResidentsWithBody 利用者の登録 / Register residents
 	//
 	// 利用者をまとめて登録します（1〜1,000件）。全件が登録されるか、1件も登録されないかのどちらかです。
 	// 同じ内容でもう一度送っても何も変わりません。違う内容で登録済みなら 409 です。
@@ -241,7 +241,7 @@ type ClientInterface interface {
 	// Corresponds with POST /wallet/v1/residents (the `RegisterResidents` operationId).
 	RegisterResidentsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RegisterResidents Register residents
+	// RegisterResidents 利用者の登録 / Register residents
 	//
 	// 利用者をまとめて登録します（1〜1,000件）。全件が登録されるか、1件も登録されないかのどちらかです。
 	// 同じ内容でもう一度送っても何も変わりません。違う内容で登録済みなら 409 です。
@@ -254,7 +254,7 @@ type ClientInterface interface {
 	// Corresponds with POST /wallet/v1/residents (the `RegisterResidents` operationId).
 	RegisterResidents(ctx context.Context, body RegisterResidentsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetBalances Get a resident's balances
+	// GetBalances 残高の照会 / Get a resident's balances
 	//
 	// 利用者の残高を事業ごとに返します。
 	//
@@ -263,7 +263,7 @@ type ClientInterface interface {
 	// Corresponds with GET /wallet/v1/residents/{resident_id}/balances (the `GetBalances` operationId).
 	GetBalances(ctx context.Context, residentID ResidentID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListShops List the shops
+	// ListShops 店舗の一覧 / List the shops
 	//
 	// 店舗をID順に返します。
 	//
@@ -272,7 +272,7 @@ type ClientInterface interface {
 	// Corresponds with GET /wallet/v1/shops (the `ListShops` operationId).
 	ListShops(ctx context.Context, params *ListShopsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RegisterShopsWithBody Register shops
+	// RegisterShopsWithBody 店舗の登録 / Register shops
 	//
 	// 店舗をまとめて登録します（1〜1,000件）。全件が登録されるか、1件も登録されないかのどちらかです。
 	//
@@ -283,7 +283,7 @@ type ClientInterface interface {
 	// Corresponds with POST /wallet/v1/shops (the `RegisterShops` operationId).
 	RegisterShopsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RegisterShops Register shops
+	// RegisterShops 店舗の登録 / Register shops
 	//
 	// 店舗をまとめて登録します（1〜1,000件）。全件が登録されるか、1件も登録されないかのどちらかです。
 	//
@@ -294,7 +294,7 @@ type ClientInterface interface {
 	// Corresponds with POST /wallet/v1/shops (the `RegisterShops` operationId).
 	RegisterShops(ctx context.Context, body RegisterShopsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PostTransactionWithBody Post transfers directly (office)
+	// PostTransactionWithBody 直接記帳（事務局） / Post transfers directly (office)
 	//
 	// 事務局の直接記帳。勘定から勘定への振替を、1つの取引としてまとめて記帳します（1〜100件）。振替は同じ事業の
 	// 勘定の間だけです。決済は必ず `pay` で行います（決済データと統計が正しく保たれます）。
@@ -307,7 +307,7 @@ type ClientInterface interface {
 	// Corresponds with POST /wallet/v1/transactions (the `PostTransaction` operationId).
 	PostTransactionWithBody(ctx context.Context, params *PostTransactionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PostTransaction Post transfers directly (office)
+	// PostTransaction 直接記帳（事務局） / Post transfers directly (office)
 	//
 	// 事務局の直接記帳。勘定から勘定への振替を、1つの取引としてまとめて記帳します（1〜100件）。振替は同じ事業の
 	// 勘定の間だけです。決済は必ず `pay` で行います（決済データと統計が正しく保たれます）。
@@ -320,7 +320,7 @@ type ClientInterface interface {
 	// Corresponds with POST /wallet/v1/transactions (the `PostTransaction` operationId).
 	PostTransaction(ctx context.Context, params *PostTransactionParams, body PostTransactionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetTransaction Get a transaction
+	// GetTransaction 取引の照会 / Get a transaction
 	//
 	// 取引を1件返します。取り消された決済には `cancelled_by` が付きます。
 	//
@@ -330,7 +330,7 @@ type ClientInterface interface {
 	GetTransaction(ctx context.Context, transactionID TransactionID, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
-// ChargeWithBody Charge (sell units of a programme)
+// ChargeWithBody チャージ / Charge (sell units of a programme)
 //
 // チャージ。利用者が事業を口数で購入します。販売額は有償原資、上乗せ分はプレミアム原資から入ります。
 // `occurred_at` は他のシステムから引き継ぐ場合だけに使い、scope `ledger.backdate` も必要です。
@@ -353,7 +353,7 @@ func (c *Client) ChargeWithBody(ctx context.Context, params *ChargeParams, conte
 	return c.Client.Do(req)
 }
 
-// Charge Charge (sell units of a programme)
+// Charge チャージ / Charge (sell units of a programme)
 //
 // チャージ。利用者が事業を口数で購入します。販売額は有償原資、上乗せ分はプレミアム原資から入ります。
 // `occurred_at` は他のシステムから引き継ぐ場合だけに使い、scope `ledger.backdate` も必要です。
@@ -376,7 +376,7 @@ func (c *Client) Charge(ctx context.Context, params *ChargeParams, body ChargeJS
 	return c.Client.Do(req)
 }
 
-// GrantWithBody Grant (give value)
+// GrantWithBody 付与 / Grant (give value)
 //
 // 付与。市が利用者にポイントなどを与えます。お金を刷ることになるため、scope は `ledger.post` です。
 //
@@ -397,7 +397,7 @@ func (c *Client) GrantWithBody(ctx context.Context, params *GrantParams, content
 	return c.Client.Do(req)
 }
 
-// Grant Grant (give value)
+// Grant 付与 / Grant (give value)
 //
 // 付与。市が利用者にポイントなどを与えます。お金を刷ることになるため、scope は `ledger.post` です。
 //
@@ -418,7 +418,7 @@ func (c *Client) Grant(ctx context.Context, params *GrantParams, body GrantJSONR
 	return c.Client.Do(req)
 }
 
-// PayWithBody Pay a shop
+// PayWithBody 利用 / Pay a shop
 //
 // 利用。利用者から店舗へ支払います。複数の事業を併用でき（併用決済）、全部が通るか、全部が通らないかです。
 // `Idempotency-Key` がそのまま決済IDになります。
@@ -440,7 +440,7 @@ func (c *Client) PayWithBody(ctx context.Context, params *PayParams, contentType
 	return c.Client.Do(req)
 }
 
-// Pay Pay a shop
+// Pay 利用 / Pay a shop
 //
 // 利用。利用者から店舗へ支払います。複数の事業を併用でき（併用決済）、全部が通るか、全部が通らないかです。
 // `Idempotency-Key` がそのまま決済IDになります。
@@ -462,7 +462,7 @@ func (c *Client) Pay(ctx context.Context, params *PayParams, body PayJSONRequest
 	return c.Client.Do(req)
 }
 
-// CancelPaymentWithBody Cancel a payment
+// CancelPaymentWithBody 利用キャンセル / Cancel a payment
 //
 // 利用キャンセル。決済の全額を一度だけ戻します。決済そのものは消えず、取消の取引が加わります。
 //
@@ -483,7 +483,7 @@ func (c *Client) CancelPaymentWithBody(ctx context.Context, paymentID PaymentID,
 	return c.Client.Do(req)
 }
 
-// CancelPayment Cancel a payment
+// CancelPayment 利用キャンセル / Cancel a payment
 //
 // 利用キャンセル。決済の全額を一度だけ戻します。決済そのものは消えず、取消の取引が加わります。
 //
@@ -504,7 +504,7 @@ func (c *Client) CancelPayment(ctx context.Context, paymentID PaymentID, params 
 	return c.Client.Do(req)
 }
 
-// ListProgrammes List the programmes
+// ListProgrammes 事業の一覧 / List the programmes
 //
 // 登録されている事業をすべて返します。
 //
@@ -523,7 +523,7 @@ func (c *Client) ListProgrammes(ctx context.Context, reqEditors ...RequestEditor
 	return c.Client.Do(req)
 }
 
-// PutProgrammeWithBody Open a programme
+// PutProgrammeWithBody 事業の登録 / Open a programme
 //
 // 事業を登録し、原資の勘定を開きます。同じ内容でもう一度送っても何も変わりません。違う内容なら 409 です。
 //
@@ -544,7 +544,7 @@ func (c *Client) PutProgrammeWithBody(ctx context.Context, programmeID Programme
 	return c.Client.Do(req)
 }
 
-// PutProgramme Open a programme
+// PutProgramme 事業の登録 / Open a programme
 //
 // 事業を登録し、原資の勘定を開きます。同じ内容でもう一度送っても何も変わりません。違う内容なら 409 です。
 //
@@ -565,7 +565,7 @@ func (c *Client) PutProgramme(ctx context.Context, programmeID ProgrammeID, body
 	return c.Client.Do(req)
 }
 
-// ListResidents List residents' attributes, without names
+// ListResidents 利用者の属性の一覧（氏名なし） / List residents' attributes, without names
 //
 // 利用者の属性をID順に返します。氏名と電話番号は返しません。データ連携（取込）が、仮名加工の前に
 // 年代・地区・同意を付けるために使います。
@@ -586,7 +586,7 @@ func (c *Client) ListResidents(ctx context.Context, params *ListResidentsParams,
 	return c.Client.Do(req)
 }
 
-// RegisterResidentsWithBody Register residents
+// RegisterResidentsWithBody 利用者の登録 / Register residents
 //
 // 利用者をまとめて登録します（1〜1,000件）。全件が登録されるか、1件も登録されないかのどちらかです。
 // 同じ内容でもう一度送っても何も変わりません。違う内容で登録済みなら 409 です。
@@ -609,7 +609,7 @@ func (c *Client) RegisterResidentsWithBody(ctx context.Context, contentType stri
 	return c.Client.Do(req)
 }
 
-// RegisterResidents Register residents
+// RegisterResidents 利用者の登録 / Register residents
 //
 // 利用者をまとめて登録します（1〜1,000件）。全件が登録されるか、1件も登録されないかのどちらかです。
 // 同じ内容でもう一度送っても何も変わりません。違う内容で登録済みなら 409 です。
@@ -632,7 +632,7 @@ func (c *Client) RegisterResidents(ctx context.Context, body RegisterResidentsJS
 	return c.Client.Do(req)
 }
 
-// GetBalances Get a resident's balances
+// GetBalances 残高の照会 / Get a resident's balances
 //
 // 利用者の残高を事業ごとに返します。
 //
@@ -651,7 +651,7 @@ func (c *Client) GetBalances(ctx context.Context, residentID ResidentID, reqEdit
 	return c.Client.Do(req)
 }
 
-// ListShops List the shops
+// ListShops 店舗の一覧 / List the shops
 //
 // 店舗をID順に返します。
 //
@@ -670,7 +670,7 @@ func (c *Client) ListShops(ctx context.Context, params *ListShopsParams, reqEdit
 	return c.Client.Do(req)
 }
 
-// RegisterShopsWithBody Register shops
+// RegisterShopsWithBody 店舗の登録 / Register shops
 //
 // 店舗をまとめて登録します（1〜1,000件）。全件が登録されるか、1件も登録されないかのどちらかです。
 //
@@ -691,7 +691,7 @@ func (c *Client) RegisterShopsWithBody(ctx context.Context, contentType string, 
 	return c.Client.Do(req)
 }
 
-// RegisterShops Register shops
+// RegisterShops 店舗の登録 / Register shops
 //
 // 店舗をまとめて登録します（1〜1,000件）。全件が登録されるか、1件も登録されないかのどちらかです。
 //
@@ -712,7 +712,7 @@ func (c *Client) RegisterShops(ctx context.Context, body RegisterShopsJSONReques
 	return c.Client.Do(req)
 }
 
-// PostTransactionWithBody Post transfers directly (office)
+// PostTransactionWithBody 直接記帳（事務局） / Post transfers directly (office)
 //
 // 事務局の直接記帳。勘定から勘定への振替を、1つの取引としてまとめて記帳します（1〜100件）。振替は同じ事業の
 // 勘定の間だけです。決済は必ず `pay` で行います（決済データと統計が正しく保たれます）。
@@ -735,7 +735,7 @@ func (c *Client) PostTransactionWithBody(ctx context.Context, params *PostTransa
 	return c.Client.Do(req)
 }
 
-// PostTransaction Post transfers directly (office)
+// PostTransaction 直接記帳（事務局） / Post transfers directly (office)
 //
 // 事務局の直接記帳。勘定から勘定への振替を、1つの取引としてまとめて記帳します（1〜100件）。振替は同じ事業の
 // 勘定の間だけです。決済は必ず `pay` で行います（決済データと統計が正しく保たれます）。
@@ -758,7 +758,7 @@ func (c *Client) PostTransaction(ctx context.Context, params *PostTransactionPar
 	return c.Client.Do(req)
 }
 
-// GetTransaction Get a transaction
+// GetTransaction 取引の照会 / Get a transaction
 //
 // 取引を1件返します。取り消された決済には `cancelled_by` が付きます。
 //
@@ -1431,7 +1431,7 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
-	// ChargeWithBodyWithResponse Charge (sell units of a programme)
+	// ChargeWithBodyWithResponse チャージ / Charge (sell units of a programme)
 	//
 	// チャージ。利用者が事業を口数で購入します。販売額は有償原資、上乗せ分はプレミアム原資から入ります。
 	// `occurred_at` は他のシステムから引き継ぐ場合だけに使い、scope `ledger.backdate` も必要です。
@@ -1444,7 +1444,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /wallet/v1/charges (the `Charge` operationId).
 	ChargeWithBodyWithResponse(ctx context.Context, params *ChargeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChargeResponse, error)
 
-	// ChargeWithResponse Charge (sell units of a programme)
+	// ChargeWithResponse チャージ / Charge (sell units of a programme)
 	//
 	// チャージ。利用者が事業を口数で購入します。販売額は有償原資、上乗せ分はプレミアム原資から入ります。
 	// `occurred_at` は他のシステムから引き継ぐ場合だけに使い、scope `ledger.backdate` も必要です。
@@ -1457,7 +1457,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /wallet/v1/charges (the `Charge` operationId).
 	ChargeWithResponse(ctx context.Context, params *ChargeParams, body ChargeJSONRequestBody, reqEditors ...RequestEditorFn) (*ChargeResponse, error)
 
-	// GrantWithBodyWithResponse Grant (give value)
+	// GrantWithBodyWithResponse 付与 / Grant (give value)
 	//
 	// 付与。市が利用者にポイントなどを与えます。お金を刷ることになるため、scope は `ledger.post` です。
 	//
@@ -1468,7 +1468,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /wallet/v1/grants (the `Grant` operationId).
 	GrantWithBodyWithResponse(ctx context.Context, params *GrantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*GrantResponse, error)
 
-	// GrantWithResponse Grant (give value)
+	// GrantWithResponse 付与 / Grant (give value)
 	//
 	// 付与。市が利用者にポイントなどを与えます。お金を刷ることになるため、scope は `ledger.post` です。
 	//
@@ -1479,7 +1479,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /wallet/v1/grants (the `Grant` operationId).
 	GrantWithResponse(ctx context.Context, params *GrantParams, body GrantJSONRequestBody, reqEditors ...RequestEditorFn) (*GrantResponse, error)
 
-	// PayWithBodyWithResponse Pay a shop
+	// PayWithBodyWithResponse 利用 / Pay a shop
 	//
 	// 利用。利用者から店舗へ支払います。複数の事業を併用でき（併用決済）、全部が通るか、全部が通らないかです。
 	// `Idempotency-Key` がそのまま決済IDになります。
@@ -1491,7 +1491,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /wallet/v1/payments (the `Pay` operationId).
 	PayWithBodyWithResponse(ctx context.Context, params *PayParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PayResponse, error)
 
-	// PayWithResponse Pay a shop
+	// PayWithResponse 利用 / Pay a shop
 	//
 	// 利用。利用者から店舗へ支払います。複数の事業を併用でき（併用決済）、全部が通るか、全部が通らないかです。
 	// `Idempotency-Key` がそのまま決済IDになります。
@@ -1503,7 +1503,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /wallet/v1/payments (the `Pay` operationId).
 	PayWithResponse(ctx context.Context, params *PayParams, body PayJSONRequestBody, reqEditors ...RequestEditorFn) (*PayResponse, error)
 
-	// CancelPaymentWithBodyWithResponse Cancel a payment
+	// CancelPaymentWithBodyWithResponse 利用キャンセル / Cancel a payment
 	//
 	// 利用キャンセル。決済の全額を一度だけ戻します。決済そのものは消えず、取消の取引が加わります。
 	//
@@ -1514,7 +1514,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /wallet/v1/payments/{payment_id}/cancel (the `CancelPayment` operationId).
 	CancelPaymentWithBodyWithResponse(ctx context.Context, paymentID PaymentID, params *CancelPaymentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CancelPaymentResponse, error)
 
-	// CancelPaymentWithResponse Cancel a payment
+	// CancelPaymentWithResponse 利用キャンセル / Cancel a payment
 	//
 	// 利用キャンセル。決済の全額を一度だけ戻します。決済そのものは消えず、取消の取引が加わります。
 	//
@@ -1525,7 +1525,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /wallet/v1/payments/{payment_id}/cancel (the `CancelPayment` operationId).
 	CancelPaymentWithResponse(ctx context.Context, paymentID PaymentID, params *CancelPaymentParams, body CancelPaymentJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelPaymentResponse, error)
 
-	// ListProgrammesWithResponse List the programmes
+	// ListProgrammesWithResponse 事業の一覧 / List the programmes
 	//
 	// 登録されている事業をすべて返します。
 	//
@@ -1536,7 +1536,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /wallet/v1/programmes (the `ListProgrammes` operationId).
 	ListProgrammesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListProgrammesResponse, error)
 
-	// PutProgrammeWithBodyWithResponse Open a programme
+	// PutProgrammeWithBodyWithResponse 事業の登録 / Open a programme
 	//
 	// 事業を登録し、原資の勘定を開きます。同じ内容でもう一度送っても何も変わりません。違う内容なら 409 です。
 	//
@@ -1547,7 +1547,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /wallet/v1/programmes/{programme_id} (the `PutProgramme` operationId).
 	PutProgrammeWithBodyWithResponse(ctx context.Context, programmeID ProgrammeID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutProgrammeResponse, error)
 
-	// PutProgrammeWithResponse Open a programme
+	// PutProgrammeWithResponse 事業の登録 / Open a programme
 	//
 	// 事業を登録し、原資の勘定を開きます。同じ内容でもう一度送っても何も変わりません。違う内容なら 409 です。
 	//
@@ -1558,7 +1558,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /wallet/v1/programmes/{programme_id} (the `PutProgramme` operationId).
 	PutProgrammeWithResponse(ctx context.Context, programmeID ProgrammeID, body PutProgrammeJSONRequestBody, reqEditors ...RequestEditorFn) (*PutProgrammeResponse, error)
 
-	// ListResidentsWithResponse List residents' attributes, without names
+	// ListResidentsWithResponse 利用者の属性の一覧（氏名なし） / List residents' attributes, without names
 	//
 	// 利用者の属性をID順に返します。氏名と電話番号は返しません。データ連携（取込）が、仮名加工の前に
 	// 年代・地区・同意を付けるために使います。
@@ -1571,7 +1571,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /wallet/v1/residents (the `ListResidents` operationId).
 	ListResidentsWithResponse(ctx context.Context, params *ListResidentsParams, reqEditors ...RequestEditorFn) (*ListResidentsResponse, error)
 
-	// RegisterResidentsWithBodyWithResponse Register residents
+	// RegisterResidentsWithBodyWithResponse 利用者の登録 / Register residents
 	//
 	// 利用者をまとめて登録します（1〜1,000件）。全件が登録されるか、1件も登録されないかのどちらかです。
 	// 同じ内容でもう一度送っても何も変わりません。違う内容で登録済みなら 409 です。
@@ -1584,7 +1584,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /wallet/v1/residents (the `RegisterResidents` operationId).
 	RegisterResidentsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterResidentsResponse, error)
 
-	// RegisterResidentsWithResponse Register residents
+	// RegisterResidentsWithResponse 利用者の登録 / Register residents
 	//
 	// 利用者をまとめて登録します（1〜1,000件）。全件が登録されるか、1件も登録されないかのどちらかです。
 	// 同じ内容でもう一度送っても何も変わりません。違う内容で登録済みなら 409 です。
@@ -1597,7 +1597,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /wallet/v1/residents (the `RegisterResidents` operationId).
 	RegisterResidentsWithResponse(ctx context.Context, body RegisterResidentsJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterResidentsResponse, error)
 
-	// GetBalancesWithResponse Get a resident's balances
+	// GetBalancesWithResponse 残高の照会 / Get a resident's balances
 	//
 	// 利用者の残高を事業ごとに返します。
 	//
@@ -1608,7 +1608,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /wallet/v1/residents/{resident_id}/balances (the `GetBalances` operationId).
 	GetBalancesWithResponse(ctx context.Context, residentID ResidentID, reqEditors ...RequestEditorFn) (*GetBalancesResponse, error)
 
-	// ListShopsWithResponse List the shops
+	// ListShopsWithResponse 店舗の一覧 / List the shops
 	//
 	// 店舗をID順に返します。
 	//
@@ -1619,7 +1619,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /wallet/v1/shops (the `ListShops` operationId).
 	ListShopsWithResponse(ctx context.Context, params *ListShopsParams, reqEditors ...RequestEditorFn) (*ListShopsResponse, error)
 
-	// RegisterShopsWithBodyWithResponse Register shops
+	// RegisterShopsWithBodyWithResponse 店舗の登録 / Register shops
 	//
 	// 店舗をまとめて登録します（1〜1,000件）。全件が登録されるか、1件も登録されないかのどちらかです。
 	//
@@ -1630,7 +1630,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /wallet/v1/shops (the `RegisterShops` operationId).
 	RegisterShopsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterShopsResponse, error)
 
-	// RegisterShopsWithResponse Register shops
+	// RegisterShopsWithResponse 店舗の登録 / Register shops
 	//
 	// 店舗をまとめて登録します（1〜1,000件）。全件が登録されるか、1件も登録されないかのどちらかです。
 	//
@@ -1641,7 +1641,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /wallet/v1/shops (the `RegisterShops` operationId).
 	RegisterShopsWithResponse(ctx context.Context, body RegisterShopsJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterShopsResponse, error)
 
-	// PostTransactionWithBodyWithResponse Post transfers directly (office)
+	// PostTransactionWithBodyWithResponse 直接記帳（事務局） / Post transfers directly (office)
 	//
 	// 事務局の直接記帳。勘定から勘定への振替を、1つの取引としてまとめて記帳します（1〜100件）。振替は同じ事業の
 	// 勘定の間だけです。決済は必ず `pay` で行います（決済データと統計が正しく保たれます）。
@@ -1654,7 +1654,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /wallet/v1/transactions (the `PostTransaction` operationId).
 	PostTransactionWithBodyWithResponse(ctx context.Context, params *PostTransactionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PostTransactionResponse, error)
 
-	// PostTransactionWithResponse Post transfers directly (office)
+	// PostTransactionWithResponse 直接記帳（事務局） / Post transfers directly (office)
 	//
 	// 事務局の直接記帳。勘定から勘定への振替を、1つの取引としてまとめて記帳します（1〜100件）。振替は同じ事業の
 	// 勘定の間だけです。決済は必ず `pay` で行います（決済データと統計が正しく保たれます）。
@@ -1667,7 +1667,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /wallet/v1/transactions (the `PostTransaction` operationId).
 	PostTransactionWithResponse(ctx context.Context, params *PostTransactionParams, body PostTransactionJSONRequestBody, reqEditors ...RequestEditorFn) (*PostTransactionResponse, error)
 
-	// GetTransactionWithResponse Get a transaction
+	// GetTransactionWithResponse 取引の照会 / Get a transaction
 	//
 	// 取引を1件返します。取り消された決済には `cancelled_by` が付きます。
 	//
@@ -2338,7 +2338,7 @@ func (r GetTransactionResponse) ContentType() string {
 	return ""
 }
 
-// ChargeWithBodyWithResponse Charge (sell units of a programme)
+// ChargeWithBodyWithResponse チャージ / Charge (sell units of a programme)
 //
 // チャージ。利用者が事業を口数で購入します。販売額は有償原資、上乗せ分はプレミアム原資から入ります。
 // `occurred_at` は他のシステムから引き継ぐ場合だけに使い、scope `ledger.backdate` も必要です。
@@ -2357,7 +2357,7 @@ func (c *ClientWithResponses) ChargeWithBodyWithResponse(ctx context.Context, pa
 	return ParseChargeResponse(rsp)
 }
 
-// ChargeWithResponse Charge (sell units of a programme)
+// ChargeWithResponse チャージ / Charge (sell units of a programme)
 //
 // チャージ。利用者が事業を口数で購入します。販売額は有償原資、上乗せ分はプレミアム原資から入ります。
 // `occurred_at` は他のシステムから引き継ぐ場合だけに使い、scope `ledger.backdate` も必要です。
@@ -2376,7 +2376,7 @@ func (c *ClientWithResponses) ChargeWithResponse(ctx context.Context, params *Ch
 	return ParseChargeResponse(rsp)
 }
 
-// GrantWithBodyWithResponse Grant (give value)
+// GrantWithBodyWithResponse 付与 / Grant (give value)
 //
 // 付与。市が利用者にポイントなどを与えます。お金を刷ることになるため、scope は `ledger.post` です。
 //
@@ -2393,7 +2393,7 @@ func (c *ClientWithResponses) GrantWithBodyWithResponse(ctx context.Context, par
 	return ParseGrantResponse(rsp)
 }
 
-// GrantWithResponse Grant (give value)
+// GrantWithResponse 付与 / Grant (give value)
 //
 // 付与。市が利用者にポイントなどを与えます。お金を刷ることになるため、scope は `ledger.post` です。
 //
@@ -2410,7 +2410,7 @@ func (c *ClientWithResponses) GrantWithResponse(ctx context.Context, params *Gra
 	return ParseGrantResponse(rsp)
 }
 
-// PayWithBodyWithResponse Pay a shop
+// PayWithBodyWithResponse 利用 / Pay a shop
 //
 // 利用。利用者から店舗へ支払います。複数の事業を併用でき（併用決済）、全部が通るか、全部が通らないかです。
 // `Idempotency-Key` がそのまま決済IDになります。
@@ -2428,7 +2428,7 @@ func (c *ClientWithResponses) PayWithBodyWithResponse(ctx context.Context, param
 	return ParsePayResponse(rsp)
 }
 
-// PayWithResponse Pay a shop
+// PayWithResponse 利用 / Pay a shop
 //
 // 利用。利用者から店舗へ支払います。複数の事業を併用でき（併用決済）、全部が通るか、全部が通らないかです。
 // `Idempotency-Key` がそのまま決済IDになります。
@@ -2446,7 +2446,7 @@ func (c *ClientWithResponses) PayWithResponse(ctx context.Context, params *PayPa
 	return ParsePayResponse(rsp)
 }
 
-// CancelPaymentWithBodyWithResponse Cancel a payment
+// CancelPaymentWithBodyWithResponse 利用キャンセル / Cancel a payment
 //
 // 利用キャンセル。決済の全額を一度だけ戻します。決済そのものは消えず、取消の取引が加わります。
 //
@@ -2463,7 +2463,7 @@ func (c *ClientWithResponses) CancelPaymentWithBodyWithResponse(ctx context.Cont
 	return ParseCancelPaymentResponse(rsp)
 }
 
-// CancelPaymentWithResponse Cancel a payment
+// CancelPaymentWithResponse 利用キャンセル / Cancel a payment
 //
 // 利用キャンセル。決済の全額を一度だけ戻します。決済そのものは消えず、取消の取引が加わります。
 //
@@ -2480,7 +2480,7 @@ func (c *ClientWithResponses) CancelPaymentWithResponse(ctx context.Context, pay
 	return ParseCancelPaymentResponse(rsp)
 }
 
-// ListProgrammesWithResponse List the programmes
+// ListProgrammesWithResponse 事業の一覧 / List the programmes
 //
 // 登録されている事業をすべて返します。
 //
@@ -2497,7 +2497,7 @@ func (c *ClientWithResponses) ListProgrammesWithResponse(ctx context.Context, re
 	return ParseListProgrammesResponse(rsp)
 }
 
-// PutProgrammeWithBodyWithResponse Open a programme
+// PutProgrammeWithBodyWithResponse 事業の登録 / Open a programme
 //
 // 事業を登録し、原資の勘定を開きます。同じ内容でもう一度送っても何も変わりません。違う内容なら 409 です。
 //
@@ -2514,7 +2514,7 @@ func (c *ClientWithResponses) PutProgrammeWithBodyWithResponse(ctx context.Conte
 	return ParsePutProgrammeResponse(rsp)
 }
 
-// PutProgrammeWithResponse Open a programme
+// PutProgrammeWithResponse 事業の登録 / Open a programme
 //
 // 事業を登録し、原資の勘定を開きます。同じ内容でもう一度送っても何も変わりません。違う内容なら 409 です。
 //
@@ -2531,7 +2531,7 @@ func (c *ClientWithResponses) PutProgrammeWithResponse(ctx context.Context, prog
 	return ParsePutProgrammeResponse(rsp)
 }
 
-// ListResidentsWithResponse List residents' attributes, without names
+// ListResidentsWithResponse 利用者の属性の一覧（氏名なし） / List residents' attributes, without names
 //
 // 利用者の属性をID順に返します。氏名と電話番号は返しません。データ連携（取込）が、仮名加工の前に
 // 年代・地区・同意を付けるために使います。
@@ -2550,7 +2550,7 @@ func (c *ClientWithResponses) ListResidentsWithResponse(ctx context.Context, par
 	return ParseListResidentsResponse(rsp)
 }
 
-// RegisterResidentsWithBodyWithResponse Register residents
+// RegisterResidentsWithBodyWithResponse 利用者の登録 / Register residents
 //
 // 利用者をまとめて登録します（1〜1,000件）。全件が登録されるか、1件も登録されないかのどちらかです。
 // 同じ内容でもう一度送っても何も変わりません。違う内容で登録済みなら 409 です。
@@ -2569,7 +2569,7 @@ func (c *ClientWithResponses) RegisterResidentsWithBodyWithResponse(ctx context.
 	return ParseRegisterResidentsResponse(rsp)
 }
 
-// RegisterResidentsWithResponse Register residents
+// RegisterResidentsWithResponse 利用者の登録 / Register residents
 //
 // 利用者をまとめて登録します（1〜1,000件）。全件が登録されるか、1件も登録されないかのどちらかです。
 // 同じ内容でもう一度送っても何も変わりません。違う内容で登録済みなら 409 です。
@@ -2588,7 +2588,7 @@ func (c *ClientWithResponses) RegisterResidentsWithResponse(ctx context.Context,
 	return ParseRegisterResidentsResponse(rsp)
 }
 
-// GetBalancesWithResponse Get a resident's balances
+// GetBalancesWithResponse 残高の照会 / Get a resident's balances
 //
 // 利用者の残高を事業ごとに返します。
 //
@@ -2605,7 +2605,7 @@ func (c *ClientWithResponses) GetBalancesWithResponse(ctx context.Context, resid
 	return ParseGetBalancesResponse(rsp)
 }
 
-// ListShopsWithResponse List the shops
+// ListShopsWithResponse 店舗の一覧 / List the shops
 //
 // 店舗をID順に返します。
 //
@@ -2622,7 +2622,7 @@ func (c *ClientWithResponses) ListShopsWithResponse(ctx context.Context, params 
 	return ParseListShopsResponse(rsp)
 }
 
-// RegisterShopsWithBodyWithResponse Register shops
+// RegisterShopsWithBodyWithResponse 店舗の登録 / Register shops
 //
 // 店舗をまとめて登録します（1〜1,000件）。全件が登録されるか、1件も登録されないかのどちらかです。
 //
@@ -2639,7 +2639,7 @@ func (c *ClientWithResponses) RegisterShopsWithBodyWithResponse(ctx context.Cont
 	return ParseRegisterShopsResponse(rsp)
 }
 
-// RegisterShopsWithResponse Register shops
+// RegisterShopsWithResponse 店舗の登録 / Register shops
 //
 // 店舗をまとめて登録します（1〜1,000件）。全件が登録されるか、1件も登録されないかのどちらかです。
 //
@@ -2656,7 +2656,7 @@ func (c *ClientWithResponses) RegisterShopsWithResponse(ctx context.Context, bod
 	return ParseRegisterShopsResponse(rsp)
 }
 
-// PostTransactionWithBodyWithResponse Post transfers directly (office)
+// PostTransactionWithBodyWithResponse 直接記帳（事務局） / Post transfers directly (office)
 //
 // 事務局の直接記帳。勘定から勘定への振替を、1つの取引としてまとめて記帳します（1〜100件）。振替は同じ事業の
 // 勘定の間だけです。決済は必ず `pay` で行います（決済データと統計が正しく保たれます）。
@@ -2675,7 +2675,7 @@ func (c *ClientWithResponses) PostTransactionWithBodyWithResponse(ctx context.Co
 	return ParsePostTransactionResponse(rsp)
 }
 
-// PostTransactionWithResponse Post transfers directly (office)
+// PostTransactionWithResponse 直接記帳（事務局） / Post transfers directly (office)
 //
 // 事務局の直接記帳。勘定から勘定への振替を、1つの取引としてまとめて記帳します（1〜100件）。振替は同じ事業の
 // 勘定の間だけです。決済は必ず `pay` で行います（決済データと統計が正しく保たれます）。
@@ -2694,7 +2694,7 @@ func (c *ClientWithResponses) PostTransactionWithResponse(ctx context.Context, p
 	return ParsePostTransactionResponse(rsp)
 }
 
-// GetTransactionWithResponse Get a transaction
+// GetTransactionWithResponse 取引の照会 / Get a transaction
 //
 // 取引を1件返します。取り消された決済には `cancelled_by` が付きます。
 //

@@ -19,43 +19,43 @@ import (
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// Charge Charge (sell units of a programme)
+	// Charge チャージ / Charge (sell units of a programme)
 	// (POST /wallet/v1/charges)
 	Charge(w http.ResponseWriter, r *http.Request, params ChargeParams)
-	// Grant Grant (give value)
+	// Grant 付与 / Grant (give value)
 	// (POST /wallet/v1/grants)
 	Grant(w http.ResponseWriter, r *http.Request, params GrantParams)
-	// Pay Pay a shop
+	// Pay 利用 / Pay a shop
 	// (POST /wallet/v1/payments)
 	Pay(w http.ResponseWriter, r *http.Request, params PayParams)
-	// CancelPayment Cancel a payment
+	// CancelPayment 利用キャンセル / Cancel a payment
 	// (POST /wallet/v1/payments/{payment_id}/cancel)
 	CancelPayment(w http.ResponseWriter, r *http.Request, paymentID PaymentID, params CancelPaymentParams)
-	// ListProgrammes List the programmes
+	// ListProgrammes 事業の一覧 / List the programmes
 	// (GET /wallet/v1/programmes)
 	ListProgrammes(w http.ResponseWriter, r *http.Request)
-	// PutProgramme Open a programme
+	// PutProgramme 事業の登録 / Open a programme
 	// (PUT /wallet/v1/programmes/{programme_id})
 	PutProgramme(w http.ResponseWriter, r *http.Request, programmeID ProgrammeID)
-	// ListResidents List residents' attributes, without names
+	// ListResidents 利用者の属性の一覧（氏名なし） / List residents' attributes, without names
 	// (GET /wallet/v1/residents)
 	ListResidents(w http.ResponseWriter, r *http.Request, params ListResidentsParams)
-	// RegisterResidents Register residents
+	// RegisterResidents 利用者の登録 / Register residents
 	// (POST /wallet/v1/residents)
 	RegisterResidents(w http.ResponseWriter, r *http.Request)
-	// GetBalances Get a resident's balances
+	// GetBalances 残高の照会 / Get a resident's balances
 	// (GET /wallet/v1/residents/{resident_id}/balances)
 	GetBalances(w http.ResponseWriter, r *http.Request, residentID ResidentID)
-	// ListShops List the shops
+	// ListShops 店舗の一覧 / List the shops
 	// (GET /wallet/v1/shops)
 	ListShops(w http.ResponseWriter, r *http.Request, params ListShopsParams)
-	// RegisterShops Register shops
+	// RegisterShops 店舗の登録 / Register shops
 	// (POST /wallet/v1/shops)
 	RegisterShops(w http.ResponseWriter, r *http.Request)
-	// PostTransaction Post transfers directly (office)
+	// PostTransaction 直接記帳（事務局） / Post transfers directly (office)
 	// (POST /wallet/v1/transactions)
 	PostTransaction(w http.ResponseWriter, r *http.Request, params PostTransactionParams)
-	// GetTransaction Get a transaction
+	// GetTransaction 取引の照会 / Get a transaction
 	// (GET /wallet/v1/transactions/{transaction_id})
 	GetTransaction(w http.ResponseWriter, r *http.Request, transactionID TransactionID)
 }
@@ -64,79 +64,79 @@ type ServerInterface interface {
 
 type Unimplemented struct{}
 
-// Charge Charge (sell units of a programme)
+// Charge チャージ / Charge (sell units of a programme)
 // (POST /wallet/v1/charges)
 func (_ Unimplemented) Charge(w http.ResponseWriter, r *http.Request, params ChargeParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// Grant Grant (give value)
+// Grant 付与 / Grant (give value)
 // (POST /wallet/v1/grants)
 func (_ Unimplemented) Grant(w http.ResponseWriter, r *http.Request, params GrantParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// Pay Pay a shop
+// Pay 利用 / Pay a shop
 // (POST /wallet/v1/payments)
 func (_ Unimplemented) Pay(w http.ResponseWriter, r *http.Request, params PayParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CancelPayment Cancel a payment
+// CancelPayment 利用キャンセル / Cancel a payment
 // (POST /wallet/v1/payments/{payment_id}/cancel)
 func (_ Unimplemented) CancelPayment(w http.ResponseWriter, r *http.Request, paymentID PaymentID, params CancelPaymentParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListProgrammes List the programmes
+// ListProgrammes 事業の一覧 / List the programmes
 // (GET /wallet/v1/programmes)
 func (_ Unimplemented) ListProgrammes(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// PutProgramme Open a programme
+// PutProgramme 事業の登録 / Open a programme
 // (PUT /wallet/v1/programmes/{programme_id})
 func (_ Unimplemented) PutProgramme(w http.ResponseWriter, r *http.Request, programmeID ProgrammeID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListResidents List residents' attributes, without names
+// ListResidents 利用者の属性の一覧（氏名なし） / List residents' attributes, without names
 // (GET /wallet/v1/residents)
 func (_ Unimplemented) ListResidents(w http.ResponseWriter, r *http.Request, params ListResidentsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// RegisterResidents Register residents
+// RegisterResidents 利用者の登録 / Register residents
 // (POST /wallet/v1/residents)
 func (_ Unimplemented) RegisterResidents(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetBalances Get a resident's balances
+// GetBalances 残高の照会 / Get a resident's balances
 // (GET /wallet/v1/residents/{resident_id}/balances)
 func (_ Unimplemented) GetBalances(w http.ResponseWriter, r *http.Request, residentID ResidentID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListShops List the shops
+// ListShops 店舗の一覧 / List the shops
 // (GET /wallet/v1/shops)
 func (_ Unimplemented) ListShops(w http.ResponseWriter, r *http.Request, params ListShopsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// RegisterShops Register shops
+// RegisterShops 店舗の登録 / Register shops
 // (POST /wallet/v1/shops)
 func (_ Unimplemented) RegisterShops(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// PostTransaction Post transfers directly (office)
+// PostTransaction 直接記帳（事務局） / Post transfers directly (office)
 // (POST /wallet/v1/transactions)
 func (_ Unimplemented) PostTransaction(w http.ResponseWriter, r *http.Request, params PostTransactionParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetTransaction Get a transaction
+// GetTransaction 取引の照会 / Get a transaction
 // (GET /wallet/v1/transactions/{transaction_id})
 func (_ Unimplemented) GetTransaction(w http.ResponseWriter, r *http.Request, transactionID TransactionID) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -1284,43 +1284,43 @@ func (response GetTransactiondefaultApplicationProblemPlusJSONResponse) VisitGet
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
-	// Charge Charge (sell units of a programme)
+	// Charge チャージ / Charge (sell units of a programme)
 	// (POST /wallet/v1/charges)
 	Charge(ctx context.Context, request ChargeRequestObject) (ChargeResponseObject, error)
-	// Grant Grant (give value)
+	// Grant 付与 / Grant (give value)
 	// (POST /wallet/v1/grants)
 	Grant(ctx context.Context, request GrantRequestObject) (GrantResponseObject, error)
-	// Pay Pay a shop
+	// Pay 利用 / Pay a shop
 	// (POST /wallet/v1/payments)
 	Pay(ctx context.Context, request PayRequestObject) (PayResponseObject, error)
-	// CancelPayment Cancel a payment
+	// CancelPayment 利用キャンセル / Cancel a payment
 	// (POST /wallet/v1/payments/{payment_id}/cancel)
 	CancelPayment(ctx context.Context, request CancelPaymentRequestObject) (CancelPaymentResponseObject, error)
-	// ListProgrammes List the programmes
+	// ListProgrammes 事業の一覧 / List the programmes
 	// (GET /wallet/v1/programmes)
 	ListProgrammes(ctx context.Context, request ListProgrammesRequestObject) (ListProgrammesResponseObject, error)
-	// PutProgramme Open a programme
+	// PutProgramme 事業の登録 / Open a programme
 	// (PUT /wallet/v1/programmes/{programme_id})
 	PutProgramme(ctx context.Context, request PutProgrammeRequestObject) (PutProgrammeResponseObject, error)
-	// ListResidents List residents' attributes, without names
+	// ListResidents 利用者の属性の一覧（氏名なし） / List residents' attributes, without names
 	// (GET /wallet/v1/residents)
 	ListResidents(ctx context.Context, request ListResidentsRequestObject) (ListResidentsResponseObject, error)
-	// RegisterResidents Register residents
+	// RegisterResidents 利用者の登録 / Register residents
 	// (POST /wallet/v1/residents)
 	RegisterResidents(ctx context.Context, request RegisterResidentsRequestObject) (RegisterResidentsResponseObject, error)
-	// GetBalances Get a resident's balances
+	// GetBalances 残高の照会 / Get a resident's balances
 	// (GET /wallet/v1/residents/{resident_id}/balances)
 	GetBalances(ctx context.Context, request GetBalancesRequestObject) (GetBalancesResponseObject, error)
-	// ListShops List the shops
+	// ListShops 店舗の一覧 / List the shops
 	// (GET /wallet/v1/shops)
 	ListShops(ctx context.Context, request ListShopsRequestObject) (ListShopsResponseObject, error)
-	// RegisterShops Register shops
+	// RegisterShops 店舗の登録 / Register shops
 	// (POST /wallet/v1/shops)
 	RegisterShops(ctx context.Context, request RegisterShopsRequestObject) (RegisterShopsResponseObject, error)
-	// PostTransaction Post transfers directly (office)
+	// PostTransaction 直接記帳（事務局） / Post transfers directly (office)
 	// (POST /wallet/v1/transactions)
 	PostTransaction(ctx context.Context, request PostTransactionRequestObject) (PostTransactionResponseObject, error)
-	// GetTransaction Get a transaction
+	// GetTransaction 取引の照会 / Get a transaction
 	// (GET /wallet/v1/transactions/{transaction_id})
 	GetTransaction(ctx context.Context, request GetTransactionRequestObject) (GetTransactionResponseObject, error)
 }

@@ -1,0 +1,265 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"meguri/analytics"
+	"meguri/ledger"
+	"meguri/ledger/programme"
+	"meguri/ledger/registry"
+)
+
+// memory is a ledger, its desk's programmes and a registry in maps. The rules
+// are those of ledger.Fold; nothing of them is written again here.
+type memory struct {
+	mu         sync.Mutex
+	now        func() time.Time
+	state      ledger.State
+	order      []string // posted, by sequence
+	programmes map[ledger.ProgrammeID]programme.Programme
+	residents  map[string]registry.Resident
+	shops      map[string]registry.Shop
+	staff      map[string]registry.Staff
+	clients    map[string]registry.Client
+	busy       error // what Post returns when it is set
+}
+
+func newMemory(now func() time.Time) *memory {
+	return &memory{
+		now:        now,
+		state:      ledger.State{Accounts: map[ledger.AccountID]*ledger.Balance{}, Known: map[string]*ledger.Known{}},
+		programmes: map[ledger.ProgrammeID]programme.Programme{}, residents: map[string]registry.Resident{},
+		shops: map[string]registry.Shop{}, staff: map[string]registry.Staff{}, clients: map[string]registry.Client{},
+	}
+}
+
+func (m *memory) OpenAccounts(_ context.Context, accounts ...ledger.Account) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, a := range accounts {
+		switch have := m.state.Accounts[a.ID]; {
+		case have == nil:
+			m.state.Accounts[a.ID] = &ledger.Balance{Account: a}
+		case have.Programme != a.Programme || have.Kind != a.Kind || have.Owner != a.Owner:
+			return ledger.ErrConflict
+		}
+	}
+	return nil
+}
+
+func (m *memory) Post(_ context.Context, txs ...ledger.Transaction) ([]ledger.Outcome, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.busy != nil {
+		return nil, m.busy
+	}
+	outcomes := ledger.Fold(&m.state, txs, m.now())
+	for _, o := range outcomes {
+		if o.Err == nil && !o.Replay {
+			m.order = append(m.order, o.Posted.ID)
+		}
+	}
+	return outcomes, nil
+}
+
+func (m *memory) Balance(_ context.Context, id ledger.AccountID) (ledger.Balance, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if b := m.state.Accounts[id]; b != nil {
+		return *b, nil
+	}
+	return ledger.Balance{}, ledger.ErrNotFound
+}
+
+func (m *memory) BalancesOf(_ context.Context, owner string) ([]ledger.Balance, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var list []ledger.Balance
+	for _, b := range m.state.Accounts {
+		if b.Owner == owner {
+			list = append(list, *b)
+		}
+	}
+	slices.SortFunc(list, func(a, b ledger.Balance) int { return cmp.Compare(a.ID, b.ID) })
+	return list, nil
+}
+
+func (m *memory) Transaction(_ context.Context, id string) (ledger.Posted, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if k := m.state.Known[id]; k != nil && k.Refusal == "" {
+		return k.Posted, nil
+	}
+	return ledger.Posted{}, ledger.ErrNotFound
+}
+
+func (m *memory) Changes(_ context.Context, after ledger.Seq, limit int) ([]ledger.Posted, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var list []ledger.Posted
+	entries := 0
+	for _, id := range m.order {
+		p := m.state.Known[id].Posted
+		if p.First() <= after {
+			continue
+		}
+		if entries += len(p.Entries); entries > limit && len(list) > 0 {
+			break
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+// poster posts without waiting, as ledger.Writer does for one.
+type poster struct{ *memory }
+
+func (p poster) Post(ctx context.Context, tx ledger.Transaction) (ledger.Outcome, error) {
+	out, err := p.memory.Post(ctx, tx)
+	if err != nil {
+		return ledger.Outcome{}, err
+	}
+	return out[0], nil
+}
+
+func (m *memory) PutProgramme(_ context.Context, p programme.Programme) error {
+	if have, ok := m.programmes[p.ID]; ok && have != p {
+		return programme.ErrConflict
+	}
+	m.programmes[p.ID] = p
+	return nil
+}
+
+func (m *memory) Programme(_ context.Context, id ledger.ProgrammeID) (programme.Programme, error) {
+	if p, ok := m.programmes[id]; ok {
+		return p, nil
+	}
+	return programme.Programme{}, programme.ErrNotFound
+}
+
+func (m *memory) Programmes(context.Context) ([]programme.Programme, error) {
+	return slices.SortedFunc(maps.Values(m.programmes), func(a, b programme.Programme) int { return cmp.Compare(a.ID, b.ID) }), nil
+}
+
+func put[T any](rows map[string]T, id func(T) string, add []T) error {
+	for _, v := range add {
+		if have, ok := rows[id(v)]; ok && !reflect.DeepEqual(have, v) {
+			return registry.ErrConflict
+		}
+	}
+	for _, v := range add {
+		rows[id(v)] = v
+	}
+	return nil
+}
+
+func after[T any](rows map[string]T, after string, limit int) []T {
+	var list []T
+	for _, id := range slices.Sorted(maps.Keys(rows)) {
+		if id > after && len(list) < limit {
+			list = append(list, rows[id])
+		}
+	}
+	return list
+}
+
+func get[T any](rows map[string]T, id string) (T, error) {
+	v, ok := rows[id]
+	if !ok {
+		return v, registry.ErrNotFound
+	}
+	return v, nil
+}
+
+func (m *memory) PutResidents(_ context.Context, r ...registry.Resident) error {
+	return put(m.residents, func(r registry.Resident) string { return r.ID }, r)
+}
+func (m *memory) Residents(_ context.Context, id string, limit int) ([]registry.Resident, error) {
+	return after(m.residents, id, limit), nil
+}
+func (m *memory) Resident(_ context.Context, id string) (registry.Resident, error) {
+	return get(m.residents, id)
+}
+func (m *memory) PutShops(_ context.Context, s ...registry.Shop) error {
+	return put(m.shops, func(s registry.Shop) string { return s.ID }, s)
+}
+func (m *memory) Shops(_ context.Context, id string, limit int) ([]registry.Shop, error) {
+	return after(m.shops, id, limit), nil
+}
+func (m *memory) Shop(_ context.Context, id string) (registry.Shop, error) { return get(m.shops, id) }
+func (m *memory) PutStaff(_ context.Context, s registry.Staff) error {
+	m.staff[s.Login] = s
+	return nil
+}
+func (m *memory) Staff(_ context.Context, login string) (registry.Staff, error) {
+	return get(m.staff, login)
+}
+func (m *memory) AllStaff(context.Context) ([]registry.Staff, error) {
+	return after(m.staff, "", len(m.staff)), nil
+}
+func (m *memory) DeleteStaff(_ context.Context, login string) error {
+	delete(m.staff, login)
+	return nil
+}
+func (m *memory) PutClient(_ context.Context, c registry.Client) error {
+	m.clients[c.ID] = c
+	return nil
+}
+func (m *memory) ClientByToken(_ context.Context, digest string) (registry.Client, error) {
+	for _, c := range m.clients {
+		if strings.EqualFold(c.TokenDigest, digest) {
+			return c, nil
+		}
+	}
+	return registry.Client{}, registry.ErrNotFound
+}
+func (m *memory) AllClients(context.Context) ([]registry.Client, error) {
+	return after(m.clients, "", len(m.clients)), nil
+}
+func (m *memory) DeleteClient(_ context.Context, id string) error {
+	delete(m.clients, id)
+	return nil
+}
+
+// engine answers every query of the registry of metrics with invented numbers:
+// one cell without dimensions, otherwise three of which one is small.
+type engine struct{ now func() time.Time }
+
+func (e engine) Run(_ context.Context, q analytics.Query) (analytics.Table, error) {
+	q, metric, dims, err := q.Resolve()
+	if err != nil {
+		return analytics.Table{}, err
+	}
+	t := analytics.Table{Metric: metric, Query: q, AsOf: e.now(), Snapshot: 7, Dims: dims, Measures: metric.Measures}
+	cells := 1
+	if len(dims) > 0 {
+		cells = 3
+	}
+	for i := range cells {
+		c := analytics.Cell{Persons: []int64{40, 3, 25}[i], Shops: 5}
+		for _, d := range dims {
+			key := "k" + strconv.Itoa(i)
+			if list := analytics.CodeList(d.Name); list != nil {
+				key = list[i].Code
+			} else if d.Name == "week" || d.Name == "day" || d.Name == "month" {
+				key = time.Date(2026, 7, 6+7*i, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
+			} else if d.Name == "hour" {
+				key = []string{"09", "12", "18"}[i]
+			}
+			c.Keys = append(c.Keys, key)
+		}
+		for range metric.Measures {
+			c.Values = append(c.Values, float64(100*(i+1)))
+		}
+		t.Cells = append(t.Cells, c)
+	}
+	return t, nil
+}

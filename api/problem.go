@@ -1,0 +1,254 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"meguri/analytics"
+	"meguri/analytics/disclosure"
+	"meguri/ledger"
+	"meguri/ledger/programme"
+	"meguri/ledger/registry"
+)
+
+// Faults that arise here, before any other room is asked.
+var (
+	errInvalidRequest  = errors.New("the request does not fit the contract")
+	errCursor          = errors.New("the cursor is not one of ours")
+	errNoToken         = errors.New("no valid bearer token")
+	errNoSession       = errors.New("nobody is logged in")
+	errForbidden       = errors.New("not allowed for this caller")
+	errNoPage          = errors.New("there is nothing at this address")
+	errMethod          = errors.New("the address does not answer this method")
+	errTooLarge        = errors.New("the request is too large")
+	errMediaType       = errors.New("the body has another media type than the contract")
+	errUnknownResident = errors.New("the resident is not registered")
+	errUnknownShop     = errors.New("the shop is not registered")
+	errForm            = errors.New("the form was not made for this session")
+	errTooManyLogins   = errors.New("too many failed logins")
+	errNotReady        = errors.New("the service is not ready")
+	errPanic           = errors.New("a handler panicked")
+)
+
+// text is what readers see, in the two languages of the house.
+type text struct{ ja, en string }
+
+func (t text) in(lang string) string {
+	if lang == "en" {
+		return t.en
+	}
+	return t.ja
+}
+
+// row says how a fault is shown. Its slug makes the type URI, which is the
+// address of a page that says the same and what to do.
+type row struct {
+	slug   string
+	status int
+	title  text
+	help   text
+	retry  int // seconds for Retry-After; 0 sends none
+	errs   []error
+}
+
+func (r row) uri() string { return "/problems/" + r.slug }
+
+// problems is the only place where an error becomes an answer. The first row
+// with a matching error counts. The slugs of the ledger's refusals are the
+// codes that the ledger keeps.
+var problems = []row{
+	{"invalid-request", 400, text{"リクエストが契約に合いません", "The request does not fit the contract"},
+		text{"errors に示した箇所を直して、もう一度送ってください。", "Correct the places named in errors and send it again."},
+		0, []error{errInvalidRequest}},
+	{"invalid-cursor", 400, text{"カーソルが正しくありません", "The cursor is not one of ours"},
+		text{"前の応答の next_cursor をそのまま使ってください。なければ、カーソルなしで最初から読んでください。",
+			"Use the next_cursor of an earlier answer as it is, or leave it out to read from the beginning."},
+		0, []error{errCursor}},
+	{"bad-query", 400, text{"この指標では答えられない条件です", "The metric does not answer this query"},
+		text{"期間、分類、オプションを、指標の一覧（/statistics/v1/metrics）に合わせてください。",
+			"Choose a window, cuts and options that the list of metrics (/statistics/v1/metrics) offers."},
+		0, []error{analytics.ErrBadQuery}},
+	{"unauthenticated", 401, text{"認証が必要です", "A valid token is needed"},
+		text{"運営事務局が発行したトークンを Authorization: Bearer で送ってください。",
+			"Send the token that the operating office issued as Authorization: Bearer."},
+		0, []error{errNoToken}},
+	{"login-needed", 401, text{"ログインが必要です", "Log in first"},
+		text{"ログイン画面（/login）からログインしてください。", "Log in at /login."},
+		0, []error{errNoSession}},
+	{"forbidden", 403, text{"許可されていません", "Not allowed"},
+		text{"この操作には別の権限が必要です。必要なscopeはAPI文書に書かれています。運営事務局に依頼してください。",
+			"This needs another permission. The API's documentation names the scope; ask the operating office for it."},
+		0, []error{errForbidden}},
+	{"form-expired", 403, text{"画面の有効期限が切れました", "The form has expired"},
+		text{"前の画面に戻り、再読み込みしてから、もう一度送信してください。", "Go back, reload the page and send the form again."},
+		0, []error{errForm}},
+	{"unknown-metric", 404, text{"その指標はありません", "There is no such metric"},
+		text{"指標の一覧（/statistics/v1/metrics）から選んでください。", "Choose one of the list of metrics (/statistics/v1/metrics)."},
+		0, []error{analytics.ErrUnknownMetric}},
+	{"not-found", 404, text{"見つかりません", "Not found"},
+		text{"アドレスと識別子を確かめてください。権限のないものも、見つからないと答えます。",
+			"Check the address and the identifiers. What you may not see is not found either."},
+		0, []error{errNoPage, ledger.ErrNotFound, registry.ErrNotFound}},
+	{"method-not-allowed", 405, text{"このメソッドは使えません", "Method not allowed"},
+		text{"Allow ヘッダーにあるメソッドを使ってください。", "Use one of the methods in the Allow header."},
+		0, []error{errMethod}},
+	{"id-conflict", 409, text{"同じIDが別の内容で使われています", "The ID was used with other content"},
+		text{"Idempotency-Key は取引ごとに新しく作ってください。送り直すときは、内容を変えないでください。",
+			"Make a new Idempotency-Key for every transaction, and do not change the content when you send it again."},
+		0, []error{ledger.ErrConflict}},
+	{"registered-otherwise", 409, text{"別の内容で登録済みです", "Already registered with other content"},
+		text{"登録済みの内容は上書きされません。今の登録内容を確かめてください。", "What is registered is not overwritten. Look at what is registered now."},
+		0, []error{registry.ErrConflict}},
+	{"programme-exists", 409, text{"事業が別の内容で登録済みです", "The programme exists with other content"},
+		text{"発行中の事業は変えられません。新しい事業IDで登録してください。", "A programme cannot change once issued. Register a new one under another ID."},
+		0, []error{programme.ErrConflict}},
+	{"already-cancelled", 409, text{"取消済みの決済です", "The payment was cancelled before"},
+		text{"取消は一度だけです。何もする必要はありません。", "A payment is cancelled once. There is nothing left to do."},
+		0, []error{ledger.ErrAlreadyCancelled}},
+	{"not-cancellable", 409, text{"取り消せない取引です", "The transaction cannot be cancelled"},
+		text{"取り消せるのは、記帳済みの決済だけです。決済IDを確かめてください。", "Only a posted payment can be cancelled. Check the payment's ID."},
+		0, []error{ledger.ErrNotCancellable}},
+	{"account-closed", 409, text{"勘定が閉じられています", "The account is closed"},
+		text{"この勘定では、もう取引できません。運営事務局に問い合わせてください。", "Nothing more can be posted to this account. Ask the operating office."},
+		0, []error{ledger.ErrAccountClosed}},
+	{"too-large", 413, text{"リクエストが大きすぎます", "The request is too large"},
+		text{"1 MiB以下に分けて送ってください。", "Split it into requests of at most 1 MiB."},
+		0, []error{errTooLarge}},
+	{"unsupported-media-type", 415, text{"本文の形式が違います", "Unsupported media type"},
+		text{"Content-Type: application/json で送ってください。", "Send Content-Type: application/json."},
+		0, []error{errMediaType}},
+	{"insufficient-balance", 422, text{"残高が足りません", "The balance is not enough"},
+		text{"残高を確かめ、金額を変えて、新しい Idempotency-Key で送ってください。",
+			"Look at the balance, change the amount, and send it with a new Idempotency-Key."},
+		0, []error{ledger.ErrInsufficientBalance}},
+	{"account-not-found", 422, text{"勘定がありません", "The account does not exist"},
+		text{"利用者がこの事業をまだ購入していないか、勘定IDが違います。", "The resident does not hold this programme yet, or the account's ID is wrong."},
+		0, []error{ledger.ErrAccountNotFound}},
+	{"unbalanced", 422, text{"事業をまたぐ振替です", "The transfer crosses programmes"},
+		text{"振替は、同じ事業の勘定の間だけで行ってください。", "Transfer only between accounts of one programme."},
+		0, []error{ledger.ErrUnbalanced}},
+	{"overflow", 422, text{"金額が範囲を超えています", "The amount is out of range"},
+		text{"金額を確かめてください。", "Check the amount."},
+		0, []error{ledger.ErrOverflow}},
+	{"invalid", 422, text{"取引の形が正しくありません", "The transaction is not well formed"},
+		text{"金額は1円以上、出し元と入れ先は別の勘定にしてください。", "Amounts are at least one yen, and debit and credit are different accounts."},
+		0, []error{ledger.ErrInvalid}},
+	{"unknown-resident", 422, text{"利用者が登録されていません", "The resident is not registered"},
+		text{"先に利用者を登録してください。", "Register the resident first."},
+		0, []error{errUnknownResident}},
+	{"unknown-shop", 422, text{"店舗が登録されていません", "The shop is not registered"},
+		text{"先に店舗を登録してください。", "Register the shop first."},
+		0, []error{errUnknownShop}},
+	{"unknown-programme", 422, text{"その事業はありません", "The programme does not exist"},
+		text{"事業IDを確かめてください。", "Check the programme's ID."},
+		0, []error{programme.ErrNotFound}},
+	{"not-on-sale", 422, text{"販売していない事業です", "The programme is not for sale"},
+		text{"この事業はチャージできません。", "This programme cannot be charged."},
+		0, []error{programme.ErrNotOnSale}},
+	{"units", 422, text{"口数が範囲外です", "The number of units is out of range"},
+		text{"1人の上限口数の範囲で指定してください。", "Stay within the units that one resident may buy."},
+		0, []error{programme.ErrUnits}},
+	{"outside-period", 422, text{"利用期間外です", "Outside the period of use"},
+		text{"事業の利用開始日と利用終了日を確かめてください。", "Look at the programme's first and last day of use."},
+		0, []error{programme.ErrOutside}},
+	{"invalid-programme", 422, text{"事業の内容が正しくありません", "The programme is not well formed"},
+		text{"額面は販売価格以上、利用終了日は利用開始日以降にしてください。",
+			"The value of a unit is at least its price, and a programme closes no earlier than it opens."},
+		0, []error{programme.ErrInvalid}},
+	{"too-many-attempts", 429, text{"試行回数が多すぎます", "Too many attempts"},
+		text{"しばらく待ってから、もう一度ログインしてください。", "Wait a while before you log in again."},
+		300, []error{errTooManyLogins}},
+	{"no-rule-set", 500, text{"開示の基準がありません", "There is no rule set for this audience"},
+		text{"何も公開されていません。運営事務局に連絡してください。", "Nothing was released. Tell the operating office."},
+		0, []error{disclosure.ErrNoRuleSet}},
+	{"busy", 503, text{"混み合っています", "Too busy"},
+		text{"何も記帳されていません。少し待って、同じ Idempotency-Key で送り直してください。",
+			"Nothing was recorded. Wait a moment and send it again with the same Idempotency-Key."},
+		1, []error{ledger.ErrBusy}},
+	{"not-ready", 503, text{"準備中です", "Not ready"},
+		text{"少し待ってから、もう一度試してください。", "Wait a moment and try again."},
+		5, []error{errNotReady}},
+	{"interrupted", 503, text{"処理が中断されました", "Interrupted"},
+		text{"結果が分からないときは、同じ Idempotency-Key で送り直してください。二重には記帳されません。",
+			"When the outcome is unknown, send it again with the same Idempotency-Key. It is never counted twice."},
+		1, []error{context.Canceled, context.DeadlineExceeded}},
+	{"internal", 500, text{"内部エラー", "Internal error"},
+		text{"こちらの不具合です。instance の番号を運営事務局に伝えてください。", "The fault is ours. Tell the operating office the number in instance."},
+		0, nil}, // whatever no other row matches
+}
+
+// rowOf returns the row of an error; the last row takes what is unknown.
+func rowOf(err error) row {
+	for _, p := range problems {
+		if slices.ContainsFunc(p.errs, func(target error) bool { return errors.Is(err, target) }) {
+			return p
+		}
+	}
+	return problems[len(problems)-1]
+}
+
+// at is a fault with the places that show it.
+type at struct {
+	fault  error
+	places []place
+}
+
+// place is one spot of a request and what does not fit there: a JSON Pointer
+// into the body as a URI fragment, or the name of a parameter.
+type place struct {
+	pointer string
+	detail  text
+}
+
+func (a *at) Error() string { return a.fault.Error() }
+func (a *at) Unwrap() error { return a.fault }
+
+// problem is the document of RFC 9457, as the contracts have it.
+type problem struct {
+	Type     string         `json:"type"`
+	Title    string         `json:"title"`
+	Status   int            `json:"status"`
+	Detail   string         `json:"detail,omitempty"`
+	Instance string         `json:"instance"`
+	Errors   []problemError `json:"errors,omitempty"`
+}
+
+type problemError struct {
+	Pointer string `json:"pointer"`
+	Detail  string `json:"detail"`
+}
+
+// fail answers a request with the problem that err is. It is the only writer
+// of faults, for programs and for pages, and the place where an error that
+// nobody foresaw is logged, once.
+func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p, lang := rowOf(err), langOf(r)
+	if p.status == http.StatusInternalServerError {
+		s.Logger.ErrorContext(r.Context(), "request failed",
+			"request_id", requestOf(r).id, "operation", requestOf(r).operation, "error", err.Error())
+	}
+	if p.retry > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(p.retry))
+	}
+	if requestOf(r).page && strings.Contains(r.Header.Get("Accept"), "text/html") {
+		s.problemPage(w, r, p)
+		return
+	}
+	doc := problem{Type: p.uri(), Title: p.title.in(lang), Status: p.status, Detail: p.help.in(lang),
+		Instance: "urn:uuid:" + requestOf(r).id}
+	var a *at
+	if errors.As(err, &a) {
+		for _, f := range a.places {
+			doc.Errors = append(doc.Errors, problemError{f.pointer, f.detail.in(lang)})
+		}
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Content-Language", lang)
+	w.WriteHeader(p.status)
+	_ = json.NewEncoder(w).Encode(doc) // the caller has gone if this fails
+}
