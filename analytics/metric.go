@@ -9,19 +9,22 @@ import (
 // Metric is one entry of the registry: a number with a name, so that the same
 // words stand on every page and in every file that shows it.
 type Metric struct {
-	ID       string   `json:"id"`
-	Ja       string   `json:"ja"`
-	En       string   `json:"en"`
-	Formula  string   `json:"formula"` // in words and symbols
-	Rule     string   `json:"rule"`    // edge cases, decided
-	RuleJa   string   `json:"rule_ja"` // the same for readers of pages
-	Window   string   `json:"window"`  // which days count
-	AsOf     string   `json:"as_of"`   // what later knowledge does to it
-	Source   string   `json:"source"`  // where the definition comes from
-	Measures []Column `json:"measures"`
-	Cuts     []string `json:"cuts"`                 // dimensions it can be cut by
-	Fixed    []Column `json:"fixed_dims,omitempty"` // dimensions it always has
-	SQL      string   `json:"-"`                    // file in analytics/sql
+	ID        string   `json:"id"`
+	Ja        string   `json:"ja"`
+	En        string   `json:"en"`
+	FormulaJa string   `json:"formula_ja"`
+	Formula   string   `json:"formula"` // in words and symbols
+	Rule      string   `json:"rule"`    // edge cases, decided
+	RuleJa    string   `json:"rule_ja"` // the same for readers of pages
+	WindowJa  string   `json:"window_ja"`
+	Window    string   `json:"window"` // which days count
+	AsOfJa    string   `json:"as_of_ja"`
+	AsOf      string   `json:"as_of"`  // what later knowledge does to it
+	Source    string   `json:"source"` // where the definition comes from
+	Measures  []Column `json:"measures"`
+	Cuts      []string `json:"cuts"`                 // dimensions it can be cut by
+	Fixed     []Column `json:"fixed_dims,omitempty"` // dimensions it always has
+	SQL       string   `json:"-"`                    // file in analytics/sql
 }
 
 // ErrUnknownMetric: the registry has no metric of that ID.

@@ -75,7 +75,7 @@ type definition struct {
 func (l tongue) definition(r disclosure.Released) definition {
 	m, lang := r.Metric(), string(l)
 	d := definition{
-		ID: m.ID, Name: m.Ja, Formula: m.Formula, Rule: m.RuleJa, Window: m.Window, AsOfRule: m.AsOf, Source: m.Source,
+		ID: m.ID, Name: m.Ja, Formula: m.FormulaJa, Rule: m.RuleJa, Window: m.WindowJa, AsOfRule: m.AsOfJa, Source: m.Source,
 		Period:   l.T("range", day(r.Query().From, lang), day(r.Query().To, lang)),
 		AsOf:     minute(r.AsOf(), lang),
 		Snapshot: chart.Number(float64(r.Snapshot()), 0),
@@ -84,7 +84,7 @@ func (l tongue) definition(r disclosure.Released) definition {
 		Gate:     minute(r.ReleasedAt(), lang),
 	}
 	if lang == "en" {
-		d.Name, d.Rule = m.En, m.Rule
+		d.Name, d.Formula, d.Rule, d.Window, d.AsOfRule = m.En, m.Formula, m.Rule, m.Window, m.AsOf
 	}
 	return d
 }

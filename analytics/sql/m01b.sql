@@ -2,8 +2,9 @@ SELECT {{.Dims}}
        CAST(coalesce(sum(CASE WHEN kind IN ('cancel', 'refund') THEN -amount_yen ELSE amount_yen END), 0) AS BIGINT) AS net_yen,
        CAST(coalesce(sum(amount_yen) FILTER (kind = 'pay'), 0) AS BIGINT) AS used_yen,
        CAST(coalesce(sum(amount_yen) FILTER (kind IN ('cancel', 'refund')), 0) AS BIGINT) AS cancelled_yen,
-       count(*) FILTER (kind = 'pay') AS used_rows,
-       count(*) FILTER (kind IN ('cancel', 'refund')) AS cancelled_rows,
+       count(DISTINCT payment_token) FILTER (kind = 'pay') AS used,
+       count(DISTINCT payment_token) FILTER (kind IN ('cancel', 'refund')) AS cancelled,
+       count(DISTINCT payment_token) FILTER (kind = 'adjustment') AS adjusted,
        count(DISTINCT person_token) AS persons, count(DISTINCT m.shop) AS shops
 FROM movement m, q
 WHERE m.occurred_on BETWEEN q.from_on AND q.to_on AND (q.only_shop = '' OR m.shop = q.only_shop)

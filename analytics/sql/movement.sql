@@ -1,6 +1,6 @@
 -- Every movement of sales on its own day: payments, and what takes them back.
 CREATE OR REPLACE VIEW movement AS
-SELECT person_token, shop_id AS shop, industry, shop_area, sex, age_band, home_area AS area,
+SELECT payment_token, person_token, shop_id AS shop, industry, shop_area, sex, age_band, home_area AS area,
        occurred_on, kind, amount_yen,
        strftime(occurred_on, '%Y-%m')                           AS month,
        strftime(date_trunc('week', occurred_on), '%Y-%m-%d')    AS week,

@@ -49,6 +49,14 @@ func (p *program) open() (*app, error) {
 	return &app{config: p.config, logger: logger}, nil
 }
 
+// quiet keeps the log to warnings, for commands that serve the API to
+// themselves: their user looks at the command's own words.
+func (p *program) quiet() {
+	if p.config.LogLevel == "info" {
+		p.config.LogLevel = "warn"
+	}
+}
+
 func newLogger(w io.Writer, level string) (*slog.Logger, error) {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {

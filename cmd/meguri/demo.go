@@ -65,9 +65,7 @@ func (p *program) demo(ctx context.Context, city democity.Config, serve bool) (e
 	}
 	p.config.Demo, p.config.City, p.config.Programme = true, "デモ市", "デモ市デジタル商品券"
 	p.config.From, p.config.To = city.Days()
-	if p.config.LogLevel == "info" {
-		p.config.LogLevel = "warn" // a demo is looked at, not operated
-	}
+	p.quiet()
 	a, err := p.open()
 	if err != nil {
 		return err

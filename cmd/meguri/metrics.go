@@ -59,8 +59,8 @@ func (p *program) metricsShowCommand() *cobra.Command {
 			}
 			w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 			for _, row := range [][2]string{
-				{"id", m.ID}, {"name", m.Ja + " / " + m.En}, {"formula", m.Formula}, {"rule", m.Rule}, {"", m.RuleJa},
-				{"window", m.Window}, {"as of", m.AsOf}, {"source", m.Source}, {"cuts", strings.Join(m.Cuts, ", ")},
+				{"id", m.ID}, {"name", m.Ja + " / " + m.En}, {"formula", m.Formula}, {"", m.FormulaJa}, {"rule", m.Rule}, {"", m.RuleJa},
+				{"window", m.Window}, {"", m.WindowJa}, {"as of", m.AsOf}, {"", m.AsOfJa}, {"source", m.Source}, {"cuts", strings.Join(m.Cuts, ", ")},
 			} {
 				fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
 			}

@@ -49,6 +49,7 @@ is the one of a running server, called with the token in MEGURI_TOKEN.`,
 				return fmt.Errorf("%s: %w", *policyFile, err)
 			}
 		}
+		p.quiet()
 		a, err := p.open()
 		if err != nil {
 			return err
