@@ -156,8 +156,10 @@ func (c *chunk) add(r *Record, line int64) {
 	}
 	c.n++
 	c.entries = append(c.entries, Entry{Key: c.hash.key(r.Source, r.ID), Content: c.hash.content(r)})
-	c.size += len(r.ID) + len(r.PersonID) + len(r.TargetID) + len(group) + len(r.ConsentID) +
-		len(r.ShopName) // longest of the labels
+	for _, v := range [...]string{r.ID, r.PersonID, r.TargetID, group, r.ConsentID,
+		r.ServiceID, r.ShopID, r.ShopName, r.MerchantID, r.TerminalID} {
+		c.size += len(v)
+	}
 	c.lines = append(c.lines, line)
 	c.source.add(r.Source)
 	c.recordID.add(r.ID)
