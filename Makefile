@@ -6,7 +6,7 @@ BIN   := bin/meguri
 GO    := go
 # Tools that check the code, pinned; they are no dependency of the product.
 STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
-SPECTRAL    := npx --yes @stoplight/spectral-cli@6.15.0
+SPECTRAL    := npx --yes @stoplight/spectral-cli@6.16.3
 DATA        ?= meguri-data
 
 .PHONY: help run test bench check generate generate-check features fuzz build lint-openapi screenshots clean

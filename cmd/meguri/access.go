@@ -43,8 +43,8 @@ func (p *program) accessCommand() *cobra.Command {
 					return usageError{fmt.Errorf("there is no scope %q; there are %s", scope, strings.Join(api.Scopes(), ", "))}
 				}
 			}
-			token, digest := newToken()
-			if err := store.PutClient(ctx, registry.Client{ID: args[0], TokenDigest: digest, Scopes: args[1:]}); err != nil {
+			token := api.NewToken()
+			if err := store.PutClient(ctx, registry.Client{ID: args[0], TokenDigest: api.TokenDigest(token), Scopes: args[1:]}); err != nil {
 				return fmt.Errorf("add client: %w", err)
 			}
 			fmt.Fprintln(p.stdout, token)

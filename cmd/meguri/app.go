@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -231,21 +229,11 @@ func (s *service) stop() error {
 	return s.server.Shutdown(ctx)
 }
 
-// newToken makes a bearer token and the digest that is kept of it.
-func newToken() (token, digest string) {
-	var b [32]byte
-	if _, err := rand.Read(b[:]); err != nil { // the system has no randomness: nothing is safe
-		panic(err)
-	}
-	token = "mg_" + hex.EncodeToString(b[:])
-	return token, api.TokenDigest(token)
-}
-
 // localClient lets a command of ours call the API that it serves itself, for as
 // long as it runs.
 func localClient(ctx context.Context, store registry.Store, id string, scopes ...string) (token string, revoke func() error, err error) {
-	token, digest := newToken()
-	if err := store.PutClient(ctx, registry.Client{ID: id, TokenDigest: digest, Scopes: scopes}); err != nil {
+	token = api.NewToken()
+	if err := store.PutClient(ctx, registry.Client{ID: id, TokenDigest: api.TokenDigest(token), Scopes: scopes}); err != nil {
 		return "", nil, fmt.Errorf("register client: %w", err)
 	}
 	return token, sync.OnceValue(func() error { return store.DeleteClient(context.WithoutCancel(ctx), id) }), nil

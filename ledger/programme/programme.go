@@ -171,7 +171,10 @@ func (d *Desk) Pay(ctx context.Context, o Origin, resident, shop, terminal strin
 			return ledger.Outcome{}, err
 		}
 		if (p.OpensOn != "" && day < p.OpensOn) || (p.ClosesOn != "" && day > p.ClosesOn) {
-			return ledger.Outcome{}, ErrOutside
+			// A payment that stands is answered as it was, also after the last day.
+			if _, err := d.Ledger.Transaction(ctx, o.ID); err != nil {
+				return ledger.Outcome{}, ErrOutside
+			}
 		}
 		till := TakingsID(part.Programme, shop)
 		takings = append(takings, ledger.Account{ID: till, Programme: part.Programme, Kind: ledger.ShopUnsettled, Owner: shop})
