@@ -54,7 +54,7 @@ func NewKeyset() (*Keyset, error) {
 // joined.
 func (k *Keyset) Epoch() uint32 { return k.handle.KeysetInfo().GetPrimaryKeyId() }
 
-// WriteTo writes the keyset, encrypted under the passphrase.
+// Write writes the keyset, encrypted under the passphrase.
 func (k *Keyset) Write(w io.Writer, passphrase []byte) error {
 	f := keysetFile{Format: keysetFormat, Derivation: argonDefault}
 	f.Derivation.Salt = make([]byte, 16)

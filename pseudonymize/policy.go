@@ -4,6 +4,7 @@ import (
 	"bytes"
 	_ "embed"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -65,36 +66,54 @@ func ParsePolicy(text []byte) (Policy, error) {
 	if err := d.Decode(&p); err != nil {
 		return p, fmt.Errorf("%w: %w", ErrPolicy, err)
 	}
-	if p.Version == "" || p.Dataset == "" || len(p.Rules) == 0 {
-		return p, fmt.Errorf("%w: it needs a version, a dataset and rules", ErrPolicy)
+	if err := d.Decode(new(yaml.Node)); err != io.EOF {
+		return p, fmt.Errorf("%w: something follows the document", ErrPolicy)
 	}
-	var made []string
+	return p, p.check()
+}
+
+// check returns what is wrong with a policy, whatever the data are.
+func (p Policy) check() error {
+	if p.Version == "" || p.Dataset == "" || len(p.Rules) == 0 {
+		return fmt.Errorf("%w: it needs a version, a dataset and rules", ErrPolicy)
+	}
+	var made, dropped, used []string
 	for _, r := range p.Rules {
+		if r.From == "" {
+			return fmt.Errorf("%w: a rule names no column (\"from\")", ErrPolicy)
+		}
 		switch r.Action {
 		case Drop:
 			if r.As != "" {
-				return p, fmt.Errorf("%w: %s is dropped, so it has no \"as\"", ErrPolicy, r.From)
+				return fmt.Errorf("%w: %s is dropped, so it has no \"as\"", ErrPolicy, r.From)
 			}
+			dropped = append(dropped, r.From)
 			continue
 		case Keep, AgeBand, LocalDay, LocalTime, LocalMonth:
 		case Tokenize:
 			if r.Domain == "" {
-				return p, fmt.Errorf("%w: %s needs a domain", ErrPolicy, r.From)
+				return fmt.Errorf("%w: %s needs a domain", ErrPolicy, r.From)
 			}
 		default:
-			return p, fmt.Errorf("%w: %s has the unknown action %q", ErrPolicy, r.From, r.Action)
+			return fmt.Errorf("%w: %s has the unknown action %q", ErrPolicy, r.From, r.Action)
 		}
-		if r.From == "" || r.As == "" || slices.Contains(made, r.As) {
-			return p, fmt.Errorf("%w: every rule makes a column of its own (%q from %q)", ErrPolicy, r.As, r.From)
+		if r.As == "" || slices.Contains(made, r.As) {
+			return fmt.Errorf("%w: every rule makes a column of its own (%q from %q)", ErrPolicy, r.As, r.From)
 		}
-		made = append(made, r.As)
+		made, used = append(made, r.As), append(used, r.From)
 	}
-	return p, nil
+	for _, column := range dropped {
+		if slices.Contains(used, column) {
+			return fmt.Errorf("%w: %s is dropped by one rule and goes on by another", ErrPolicy, column)
+		}
+	}
+	return nil
 }
 
 // Plan is a policy made ready for data of one schema.
 type Plan struct {
 	Schema *arrow.Schema // of what comes out
+	in     *arrow.Schema
 	steps  []step
 	tokens *Tokenizer
 	asOf   time.Time
@@ -114,12 +133,15 @@ type step struct {
 // Compile returns *UnknownColumnError; a rule for a column that is not there is
 // ErrPolicy. Ages are those on the day of asOf.
 func (p Policy) Compile(in *arrow.Schema, t *Tokenizer, asOf time.Time) (*Plan, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
 	for _, f := range in.Fields() {
 		if !slices.ContainsFunc(p.Rules, func(r Rule) bool { return r.From == f.Name }) {
 			return nil, &UnknownColumnError{Column: f.Name}
 		}
 	}
-	plan := &Plan{tokens: t, asOf: asOf, mem: memory.DefaultAllocator}
+	plan := &Plan{in: in, tokens: t, asOf: asOf, mem: memory.DefaultAllocator}
 	source := slices.IndexFunc(in.Fields(), func(f arrow.Field) bool { return f.Name == p.Source })
 	var fields []arrow.Field
 	for _, r := range p.Rules {
@@ -162,6 +184,12 @@ func (s *step) resolve(in arrow.Field) (arrow.Field, error) {
 		}
 		return nil
 	}
+	instant := func() error {
+		if t, ok := in.Type.(*arrow.TimestampType); !ok || t.Unit != arrow.Microsecond || t.TimeZone == "" {
+			return fmt.Errorf("%w: %s of %q needs an instant in microseconds (a timestamp with a zone), and the column is %s", ErrPolicy, s.rule.Action, in.Name, in.Type)
+		}
+		return nil
+	}
 	var err error
 	switch s.rule.Action {
 	case Keep:
@@ -174,20 +202,23 @@ func (s *step) resolve(in arrow.Field) (arrow.Field, error) {
 		err = want(arrow.STRING)
 	case LocalDay:
 		out.Type, s.convert = arrow.FixedWidthTypes.Date32, localDay
-		err = want(arrow.TIMESTAMP)
+		err = instant()
 	case LocalTime:
 		out.Type, s.convert = LocalTimeType, localTime
-		err = want(arrow.TIMESTAMP)
+		err = instant()
 	case LocalMonth:
 		out.Type, s.convert = arrow.BinaryTypes.String, localMonth
-		err = want(arrow.TIMESTAMP)
+		err = instant()
 	}
 	return out, err
 }
 
-// Apply makes a batch of the output from a batch of the input. The caller
-// releases both.
+// Apply makes a batch of the output from a batch of the input, which has the
+// schema that the plan was made for. The caller releases both.
 func (p *Plan) Apply(in arrow.RecordBatch) (arrow.RecordBatch, error) {
+	if !in.Schema().Equal(p.in) {
+		return nil, fmt.Errorf("%w: the data have other columns than the plan was made for", ErrPolicy)
+	}
 	columns := make([]arrow.Array, 0, len(p.steps))
 	defer func() {
 		for _, c := range columns {
@@ -247,8 +278,12 @@ func tokenize(p *Plan, s step, in arrow.RecordBatch, done []arrow.Array) (arrow.
 	return b.NewArray(), nil
 }
 
-// texts reads a string column, plain or dictionary-encoded.
+// texts reads a string column, plain or dictionary-encoded. A null in it would
+// read as some other row's text, so there may be none.
 func texts(c arrow.Array) (func(i int) string, error) {
+	if c.NullN() > 0 {
+		return nil, fmt.Errorf("%w: a row does not say which source it is from", ErrPolicy)
+	}
 	switch c := c.(type) {
 	case *array.String:
 		return c.Value, nil
@@ -334,6 +369,10 @@ func localDay(p *Plan, s step, in arrow.RecordBatch, _ []arrow.Array) (arrow.Arr
 	defer b.Release()
 	b.Reserve(at.Len())
 	for i := range at.Len() {
+		if at.IsNull(i) {
+			b.AppendNull()
+			continue
+		}
 		b.Append(arrow.Date32(floorDiv(int64(at.Value(i))+tokyoOffset, microsPerDay)))
 	}
 	return b.NewArray(), nil
@@ -345,6 +384,10 @@ func localTime(p *Plan, s step, in arrow.RecordBatch, _ []arrow.Array) (arrow.Ar
 	defer b.Release()
 	b.Reserve(at.Len())
 	for i := range at.Len() {
+		if at.IsNull(i) {
+			b.AppendNull()
+			continue
+		}
 		b.Append(arrow.Timestamp(floorDiv(int64(at.Value(i))+tokyoOffset, microsPerMinute) * microsPerMinute))
 	}
 	return b.NewArray(), nil
@@ -357,6 +400,10 @@ func localMonth(p *Plan, s step, in arrow.RecordBatch, _ []arrow.Array) (arrow.A
 	var day int64 = -1 << 62
 	var month string
 	for i := range at.Len() {
+		if at.IsNull(i) {
+			b.AppendNull()
+			continue
+		}
 		if d := floorDiv(int64(at.Value(i))+tokyoOffset, microsPerDay); d != day {
 			day, month = d, time.Unix(d*86400, 0).UTC().Format("2006-01")
 		}

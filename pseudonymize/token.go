@@ -38,13 +38,17 @@ func NewTokenizer(k *Keyset) (*Tokenizer, error) {
 // source who gave it: the same text from another source is another person, or
 // may be.
 func (t *Tokenizer) Token(domain, source, value string) (Token, error) {
-	t.frame(domain, source, value)
+	if err := t.frame(domain, source, value); err != nil {
+		return Token{}, err
+	}
 	return t.compute()
 }
 
 // Remembered is Token for values that come again and again, such as persons.
 func (t *Tokenizer) Remembered(domain, source, value string) (Token, error) {
-	t.frame(domain, source, value)
+	if err := t.frame(domain, source, value); err != nil {
+		return Token{}, err
+	}
 	if token, ok := t.cache[string(t.input)]; ok {
 		return token, nil
 	}
@@ -60,14 +64,18 @@ func (t *Tokenizer) Remembered(domain, source, value string) (Token, error) {
 }
 
 // frame puts the parts after each other so that no two triples give the same
-// bytes: each part is preceded by its length.
-func (t *Tokenizer) frame(parts ...string) {
+// bytes: each part is preceded by its length in three bytes.
+func (t *Tokenizer) frame(parts ...string) error {
 	t.input = t.input[:0]
 	for _, p := range parts {
 		n := len(p)
+		if n >= 1<<24 {
+			return fmt.Errorf("compute token: an identifier of %d bytes is too long", n)
+		}
 		t.input = append(t.input, byte(n>>16), byte(n>>8), byte(n))
 		t.input = append(t.input, p...)
 	}
+	return nil
 }
 
 func (t *Tokenizer) compute() (token Token, err error) {
