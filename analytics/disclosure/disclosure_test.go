@@ -105,6 +105,7 @@ func TestRelease_Property(t *testing.T) {
 	})
 }
 
+// IC-8: only statistics leave.
 // Nothing outside this package can fill a Released: its fields are unexported,
 // and of the exported functions only Gate.Release returns one.
 func TestReleased_OnlyTheGateMakesIt(t *testing.T) {

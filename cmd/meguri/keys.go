@@ -68,15 +68,21 @@ func (p *program) initKeys(passphrase []byte) (*pseudonymize.Keyset, error) {
 	if err := k.Write(&sealed, passphrase); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(p.keysetPath(), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	// The whole keyset under its name, or none, and never in place of another.
+	f, err := os.CreateTemp(filepath.Dir(p.keysetPath()), "keyset-*") // mode 0600
+	if err != nil {
+		return nil, fmt.Errorf("make keyset: %w", err)
+	}
+	defer func() { _ = os.Remove(f.Name()) }() // its other name stays
+	_, err = f.Write(sealed.Bytes())
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return nil, fmt.Errorf("make keyset: %w", err)
+	}
+	err = os.Link(f.Name(), p.keysetPath())
 	if errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("%s exists: a keyset is never replaced, since the lake could not be joined any more", p.keysetPath())
 	}
 	if err != nil {
-		return nil, fmt.Errorf("make keyset: %w", err)
-	}
-	_, err = f.Write(sealed.Bytes())
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return nil, fmt.Errorf("make keyset: %w", err)
 	}
 	return k, nil
@@ -119,12 +125,11 @@ func (p *program) passphrase(fresh bool) ([]byte, error) {
 }
 
 func (p *program) findPassphrase() ([]byte, error) {
-	if v := p.getenv("MEGURI_PASSPHRASE"); v != "" {
-		return []byte(v), nil
-	}
 	file := p.config.PassphraseFile
-	if file == "" && p.config.Demo {
+	if p.config.Demo {
 		file = p.demoPassphrasePath()
+	} else if v := p.getenv("MEGURI_PASSPHRASE"); v != "" {
+		return []byte(v), nil
 	}
 	if file != "" {
 		text, err := os.ReadFile(file)

@@ -19,6 +19,7 @@ func TestNewPlan_IsDecidedByItsSeed(t *testing.T) {
 	}
 }
 
+// MT-2: those of 70 and over get 3 % of the price as points.
 func TestNewPlan_LooksLikeACity(t *testing.T) {
 	p := NewPlan(Default)
 	var payments, cancels, combined int

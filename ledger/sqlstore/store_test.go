@@ -40,6 +40,8 @@ func openStore(t testing.TB, db *sqldb.DB, now func() time.Time) *sqlstore.Store
 	return s
 }
 
+// MT-3: a combined payment is whole or not at all. MT-6: a payment is cancelled
+// once, as a whole, and a cancel is not reversible.
 func TestStore_Conformance(t *testing.T) {
 	for name, open := range engines {
 		t.Run(name, func(t *testing.T) {
