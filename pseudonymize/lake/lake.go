@@ -60,6 +60,7 @@ func (m Manifest) Rows() (n int64) {
 var (
 	ErrBusy    = errors.New("another run is writing the lake")
 	ErrChanged = errors.New("the lake's files are not as its manifest says")
+	ErrEpoch   = errors.New("the lake's tokens were made with another key, and tokens of two keys cannot be joined: bring the old keyset back, or build the lake anew")
 )
 
 // Lake is a folder of Parquet files.
@@ -79,13 +80,17 @@ func (l *Lake) Manifest() (Manifest, error) {
 	var m Manifest
 	text, err := os.ReadFile(l.manifestPath())
 	if errors.Is(err, fs.ErrNotExist) {
-		return Manifest{Label: Label}, nil
+		_, err := l.strays(Manifest{})
+		return Manifest{Label: Label}, err
 	}
 	if err != nil {
 		return m, fmt.Errorf("read lake: %w", err)
 	}
 	if err := json.Unmarshal(text, &m); err != nil {
 		return m, fmt.Errorf("read lake: %w: manifest.json: %w", ErrChanged, err)
+	}
+	if m.Snapshot < 1 {
+		return m, fmt.Errorf("read lake: %w: manifest.json has no snapshot", ErrChanged)
 	}
 	for _, f := range m.Files {
 		info, err := os.Stat(filepath.Join(l.dir, filepath.FromSlash(f.Path)))
@@ -117,15 +122,33 @@ func (l *Lake) lock() (unlock func(), err error) {
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = f.Close() // nothing was written
-		return nil, ErrBusy
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, ErrBusy
+		}
+		return nil, fmt.Errorf("lock lake: %w", err)
 	}
 	return func() { _ = f.Close() }, nil // closing lets the lock go
 }
 
-// sweep removes Parquet files that the manifest does not name: what a run that
-// did not finish left behind.
+// sweep removes what a run that did not finish left behind.
 func (l *Lake) sweep(m Manifest) error {
-	return filepath.WalkDir(l.dir, func(path string, d fs.DirEntry, err error) error {
+	strays, err := l.strays(m)
+	for _, path := range strays {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
+}
+
+// strays are the files of a run after the manifest's that did not finish. Any
+// other Parquet file that the manifest does not name is ErrChanged: either
+// somebody put it there, or an old manifest, or none, stands in the place of
+// the true one. Nothing of the kind may be removed.
+func (l *Lake) strays(m Manifest) (strays []string, err error) {
+	next := parquetName(m.Snapshot + 1)
+	err = filepath.WalkDir(l.dir, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) && path == l.dir {
+			return nil // a lake that is not there yet
+		}
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -133,17 +156,28 @@ func (l *Lake) sweep(m Manifest) error {
 		if err != nil {
 			return err
 		}
-		named := slices.ContainsFunc(m.Files, func(f File) bool { return f.Path == filepath.ToSlash(rel) })
-		if named || !(strings.HasSuffix(path, ".parquet") || strings.HasSuffix(path, ".tmp")) {
-			return nil
+		rel = filepath.ToSlash(rel)
+		switch name := d.Name(); {
+		case slices.ContainsFunc(m.Files, func(f File) bool { return f.Path == rel }):
+		case name == next, strings.HasSuffix(name, ".parquet.tmp"), rel == "manifest.json.tmp":
+			strays = append(strays, path)
+		case strings.HasSuffix(name, ".parquet"):
+			return fmt.Errorf("read lake: %w: %s is not in manifest.json", ErrChanged, rel)
 		}
-		return os.Remove(path)
+		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return strays, nil
 }
+
+// parquetName is the name of a snapshot's files.
+func parquetName(snapshot int64) string { return fmt.Sprintf("%06d.parquet", snapshot) }
 
 // writeDurably puts a file in place at once and for good: it is complete under
 // its name, also after a loss of power, or not there.
-func writeDurably(path string, text []byte) error {
+func writeDurably(path string, text []byte, step func(done string)) error {
 	tmp := path + ".tmp"
 	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o640)
 	if err != nil {
@@ -154,9 +188,11 @@ func writeDurably(path string, text []byte) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(tmp))
 	}
+	step("manifest complete")
 	if err := os.Rename(tmp, path); err != nil {
 		return err
 	}
+	step("manifest named")
 	return syncDir(filepath.Dir(path))
 }
 

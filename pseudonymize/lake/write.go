@@ -35,7 +35,11 @@ type Writer struct {
 	months map[string]*monthFile
 	unlock func()
 	create func(path string) (io.WriteCloser, error)
+	step   func(done string) // called wherever a process may die
+	err    error             // why nothing more can be written
 }
+
+var errEnded = errors.New("the run has ended")
 
 type monthFile struct {
 	path string // final, below the lake's folder
@@ -69,6 +73,7 @@ func (l *Lake) Begin(schema *arrow.Schema) (*Writer, error) {
 		create: func(path string) (io.WriteCloser, error) {
 			return os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o640)
 		},
+		step: func(string) {},
 	}, nil
 }
 
@@ -76,9 +81,25 @@ func (l *Lake) Begin(schema *arrow.Schema) (*Writer, error) {
 func (w *Writer) Base() Manifest { return w.base }
 
 // Write adds a batch, split by month. After an error the run can only be
-// aborted.
+// aborted: part of the batch may have been written.
 func (w *Writer) Write(ctx context.Context, batch arrow.RecordBatch) error {
+	if w.err == nil {
+		w.err = w.write(ctx, batch)
+	}
+	if w.err != nil {
+		return fmt.Errorf("write lake: %w", w.err)
+	}
+	return nil
+}
+
+func (w *Writer) write(ctx context.Context, batch arrow.RecordBatch) error {
+	if !batch.Schema().Equal(w.schema) {
+		return errors.New("the rows have other columns than the run began with")
+	}
 	days := batch.Column(w.day).(*array.Date32)
+	if days.NullN() > 0 {
+		return fmt.Errorf("a row has no day in %s", DayColumn)
+	}
 	months := make([]string, 0, 2)
 	of := make([]int8, days.Len()) // index into months, by row
 	var last arrow.Date32
@@ -102,7 +123,7 @@ func (w *Writer) Write(ctx context.Context, batch arrow.RecordBatch) error {
 	for m, month := range months {
 		part, err := selectRows(ctx, batch, of, int8(m))
 		if err != nil {
-			return fmt.Errorf("write lake: %w", err)
+			return fmt.Errorf("%s: %w", month, err)
 		}
 		err = w.append(month, part)
 		part.Release()
@@ -117,7 +138,7 @@ func (w *Writer) writeHalves(ctx context.Context, batch arrow.RecordBatch) error
 	half := batch.NumRows() / 2
 	for _, bounds := range [][2]int64{{0, half}, {half, batch.NumRows()}} {
 		part := batch.NewSlice(bounds[0], bounds[1])
-		err := w.Write(ctx, part)
+		err := w.write(ctx, part)
 		part.Release()
 		if err != nil {
 			return err
@@ -143,18 +164,19 @@ func (w *Writer) append(month string, batch arrow.RecordBatch) error {
 	if f == nil {
 		var err error
 		if f, err = w.open(month); err != nil {
-			return fmt.Errorf("write lake for %s: %w", month, err)
+			return fmt.Errorf("%s: %w", month, err)
 		}
 	}
 	if err := f.pq.WriteBuffered(batch); err != nil {
-		return fmt.Errorf("write lake for %s: %w", month, err)
+		return fmt.Errorf("%s: %w", month, err)
 	}
 	f.rows += batch.NumRows()
+	w.step("rows written")
 	return nil
 }
 
 func (w *Writer) open(month string) (*monthFile, error) {
-	rel := filepath.Join("payment", "month="+month, fmt.Sprintf("%06d.parquet", w.base.Snapshot+1))
+	rel := filepath.Join("payment", "month="+month, parquetName(w.base.Snapshot+1))
 	full := filepath.Join(w.lake.dir, rel)
 	if err := os.MkdirAll(filepath.Dir(full), 0o750); err != nil {
 		return nil, err
@@ -164,6 +186,8 @@ func (w *Writer) open(month string) (*monthFile, error) {
 	if f.file, err = w.create(f.tmp); err != nil {
 		return nil, err
 	}
+	w.months[month] = f // from here on Abort removes it
+	w.step("file made")
 	options := []parquet.WriterProperty{
 		parquet.WithCompression(pqcompress.Codecs.Zstd),
 		parquet.WithCompressionLevel(1),
@@ -180,26 +204,29 @@ func (w *Writer) open(month string) (*monthFile, error) {
 	schema := arrow.NewSchema(w.schema.Fields(), &meta)
 	f.pq, err = pqarrow.NewFileWriter(schema, f.file, parquet.NewWriterProperties(options...),
 		pqarrow.NewArrowWriterProperties(pqarrow.WithStoreSchema()))
-	if err != nil {
-		return nil, errors.Join(err, f.file.Close())
-	}
-	w.months[month] = f
-	return f, nil
+	return f, err
 }
 
 // Commit makes the rows part of the lake, in one step, as the run that took in
-// the given segments with a policy and a key epoch.
+// the given segments with a policy and a key epoch. It returns ErrEpoch when
+// the lake holds tokens of another epoch.
 func (w *Writer) Commit(segments []int64, policy string, epoch uint32, now time.Time) (Manifest, error) {
 	m, err := w.commit(segments, policy, epoch, now)
 	if err != nil {
 		w.Abort()
 		return Manifest{}, fmt.Errorf("commit lake: %w", err)
 	}
-	w.unlock()
+	w.end()
 	return m, nil
 }
 
 func (w *Writer) commit(segments []int64, policy string, epoch uint32, now time.Time) (Manifest, error) {
+	if w.err != nil {
+		return Manifest{}, w.err
+	}
+	if w.base.Snapshot > 0 && w.base.Epoch != epoch {
+		return Manifest{}, ErrEpoch
+	}
 	m := w.base
 	m.Label, m.At, m.Policy, m.Epoch = Label, now.UTC(), policy, epoch
 	m.Snapshot++
@@ -219,6 +246,11 @@ func (w *Writer) commit(segments []int64, policy string, epoch uint32, now time.
 		}
 		m.Files = append(m.Files, f)
 	}
+	if len(months) > 0 { // the months' folders may be new
+		if err := syncDir(filepath.Join(w.lake.dir, "payment")); err != nil {
+			return m, err
+		}
+	}
 	slices.SortFunc(m.Files, func(a, b File) int {
 		if a.Path < b.Path {
 			return -1
@@ -229,7 +261,7 @@ func (w *Writer) commit(segments []int64, policy string, epoch uint32, now time.
 	if err != nil {
 		return m, err
 	}
-	return m, writeDurably(w.lake.manifestPath(), append(text, '\n'))
+	return m, writeDurably(w.lake.manifestPath(), append(text, '\n'), w.step)
 }
 
 // finish closes a month's file, makes it durable and gives it its name.
@@ -249,9 +281,11 @@ func (w *Writer) finish(month string) (File, error) {
 	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return File{}, err
 	}
+	w.step("file complete")
 	if err := os.Rename(f.tmp, full); err != nil {
 		return File{}, err
 	}
+	w.step("file named")
 	if err := syncDir(filepath.Dir(full)); err != nil {
 		return File{}, err
 	}
@@ -261,10 +295,25 @@ func (w *Writer) finish(month string) (File, error) {
 // Abort gives the run up and leaves the lake as it was. It does nothing after
 // Commit.
 func (w *Writer) Abort() {
-	for _, f := range w.months {
-		_ = f.file.Close()   // a file that will be removed
-		_ = os.Remove(f.tmp) // or swept by the next run
+	if w.months == nil { // the lake may be another run's by now
+		return
 	}
-	w.months = nil
+	for _, f := range w.months {
+		_ = f.file.Close() // a file that does not count
+	}
+	// What cannot be removed now is swept by the next run. The manifest is read
+	// again because a commit may fail after it was put in place.
+	if m, err := w.lake.Manifest(); err == nil {
+		_ = w.lake.sweep(m)
+	}
+	for _, f := range w.months {
+		_ = os.Remove(filepath.Dir(f.tmp)) // the month's folder, if nothing else is in it
+	}
+	w.end()
+}
+
+// end lets the next run begin.
+func (w *Writer) end() {
+	w.months, w.err = nil, errEnded
 	w.unlock()
 }
