@@ -208,6 +208,6 @@ func recordsOf(p *paymentdata.Payment) []Record {
 // bank or on a card is money to us.
 var serviceTypes = map[paymentdata.FundingKind]string{
 	paymentdata.FundingKindBalance: Money,
-	paymentdata.FundingKindPoints: Points,
-	paymentdata.FundingKindCoupon: Voucher,
+	paymentdata.FundingKindPoints:  Points,
+	paymentdata.FundingKindCoupon:  Voucher,
 }

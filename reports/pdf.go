@@ -57,7 +57,7 @@ func (s Shop) PDF(w io.Writer) error {
 		p.err = p.missing.Err()
 	}
 	if p.err == nil {
-		p.err = p.pdf.Write(w)
+		_, p.err = p.pdf.WriteTo(w)
 	}
 	if p.err != nil {
 		return fmt.Errorf("write the PDF of %s: %w", s.name, p.err)

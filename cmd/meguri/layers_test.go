@@ -65,6 +65,7 @@ const module = "meguri"
 
 type goPackage struct {
 	ImportPath string
+	Doc        string
 	Imports    []string
 }
 
@@ -85,7 +86,7 @@ func anyMatches(patterns []string, pkg string) bool {
 }
 
 func TestLayers(t *testing.T) {
-	cmd := exec.Command("go", "list", "-tags", "duckdb_arrow", "-json=ImportPath,Imports", module+"/...")
+	cmd := exec.Command("go", "list", "-tags", "duckdb_arrow", "-json=ImportPath,Doc,Imports", module+"/...")
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
@@ -97,6 +98,9 @@ func TestLayers(t *testing.T) {
 			return
 		} else if err != nil {
 			t.Fatal(err)
+		}
+		if p.Doc == "" {
+			t.Errorf("package %s has no comment that says what it is for", p.ImportPath)
 		}
 		for _, breach := range breaches(strings.TrimPrefix(p.ImportPath, module+"/"), p.Imports) {
 			t.Error(breach)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,50 +15,17 @@ import (
 	"meguri/ingest"
 	"meguri/ingest/sqlstore"
 	"meguri/internal/sqldb"
+	"meguri/internal/sqldb/sqldbtest"
 )
 
+func TestMain(m *testing.M) { sqldbtest.Main(m) }
+
 func TestStore_SQLite(t *testing.T) {
-	testStore(t, func(t *testing.T) *sqldb.DB { return connect(t, filepath.Join(t.TempDir(), "ingest.db")) })
+	testStore(t, func(t *testing.T) *sqldb.DB { return sqldbtest.SQLite(t) })
 }
 
 func TestStore_Postgres(t *testing.T) {
-	address := os.Getenv("MEGURI_TEST_POSTGRES")
-	if address == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("MEGURI_TEST_POSTGRES is not set")
-		}
-		t.Skip("MEGURI_TEST_POSTGRES is not set: PostgreSQL is not tested")
-	}
-	testStore(t, func(t *testing.T) *sqldb.DB {
-		admin := connect(t, address)
-		schema := fmt.Sprintf("ingest_test_%d", rand.Uint64())
-		if _, err := admin.Exec("CREATE SCHEMA " + schema); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if _, err := admin.Exec("DROP SCHEMA " + schema + " CASCADE"); err != nil {
-				t.Error(err)
-			}
-		})
-		u, err := url.Parse(address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		q := u.Query()
-		q.Set("search_path", schema)
-		u.RawQuery = q.Encode()
-		return connect(t, u.String())
-	})
-}
-
-func connect(t *testing.T, address string) *sqldb.DB {
-	t.Helper()
-	db, err := sqldb.Open(context.Background(), address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	return db
+	testStore(t, func(t *testing.T) *sqldb.DB { return sqldbtest.Postgres(t) })
 }
 
 // testStore is what every engine must pass; fresh gives an empty database.

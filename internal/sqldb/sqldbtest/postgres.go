@@ -59,7 +59,14 @@ func Postgres(t testing.TB) *sqldb.DB {
 		}
 		_ = admin.Close() // nothing to lose
 	})
-	return open(t, server.url+"&search_path="+schema)
+	address, err := url.Parse(server.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := address.Query()
+	query.Set("search_path", schema)
+	address.RawQuery = query.Encode()
+	return open(t, address.String())
 }
 
 func open(t testing.TB, address string) *sqldb.DB {
