@@ -105,6 +105,7 @@ too few persons behind them are hidden (秘匿) by the rule set of the audience.
 			defer func() { err = errors.Join(err, a.Close()) }()
 			from, to := a.period()
 			q.From, q.To = orElse(q.From, from), orElse(q.To, to)
+			p.sayIfLarge(a)
 			gate, err := a.gate()
 			if err != nil {
 				return err
@@ -128,6 +129,13 @@ too few persons behind them are hidden (秘匿) by the rule set of the audience.
 	f.StringVar(&lang, "lang", "ja", "ja or en")
 	f.StringVar(&audience, "audience", string(disclosure.City), "whose rule set: city, shop or public")
 	return c
+}
+
+// sayIfLarge tells what takes its time, where that is more than two seconds.
+func (p *program) sayIfLarge(a *app) {
+	if m, err := a.lake().Manifest(); err == nil && m.Rows() > 2_000_000 {
+		numbers.Fprintf(p.stderr, "reading the lake: %d rows\n", m.Rows())
+	}
 }
 
 func cutNames() string {
