@@ -141,7 +141,12 @@ func content(t fataler, l *lake.Lake) []row {
 
 func sorted(rows []row) []row {
 	rows = slices.Clone(rows)
-	slices.SortFunc(rows, func(a, b row) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	slices.SortFunc(rows, func(a, b row) int {
+		if c := strings.Compare(a.Token, b.Token); c != 0 {
+			return c
+		}
+		return strings.Compare(fmt.Sprint(a), fmt.Sprint(b))
+	})
 	return rows
 }
 
