@@ -576,3 +576,20 @@ func TestApply_LetsNothingOfAPersonThrough(t *testing.T) {
 		}
 	})
 }
+
+// TestApply_NothingIsNobodysTwin: an empty identifier beside no identifier has
+// a token of its own.
+func TestApply_NothingIsNobodysTwin(t *testing.T) {
+	schema := arrow.NewSchema([]arrow.Field{{Name: "source", Type: text}, {Name: "a", Type: text, Nullable: true}, {Name: "b", Type: text, Nullable: true}}, nil)
+	out := apply(t, policyOf(pseudonymize.Rule{From: "source", Action: pseudonymize.Drop},
+		pseudonymize.Rule{From: "a", Action: pseudonymize.Tokenize, As: "a", Domain: "d"},
+		pseudonymize.Rule{From: "b", Action: pseudonymize.Tokenize, As: "b", Domain: "d"}), schema,
+		[]map[string]any{{"source": "x", "a": "", "b": ""}, {"source": "x", "a": nil, "b": ""}, {"source": "x", "a": "", "b": nil}})
+	a, b := column(t, out, "a"), column(t, out, "b")
+	if want := []string{a[0], array.NullValueStr, a[0]}; !slices.Equal(a, want) {
+		t.Errorf("a: got %q, want %q", a, want)
+	}
+	if want := []string{a[0], a[0], array.NullValueStr}; !slices.Equal(b, want) {
+		t.Errorf("b: got %q, want %q", b, want)
+	}
+}
