@@ -36,6 +36,10 @@ type Column struct {
 // Cell is one row of a table: where it stands, what was measured, and how many
 // persons and shops stand behind it. A measure that is not defined or not yet
 // observable is NaN (未観測), never 0.
+//
+// Persons is the smallest group of persons, other than nobody, that the cell
+// tells something about: where measures count groups apart (new and returning,
+// payers and those whose payment was cancelled), the smallest of these.
 type Cell struct {
 	Keys    []string // one per dimension; "" is unknown
 	Values  []float64
@@ -44,7 +48,7 @@ type Cell struct {
 }
 
 // Table is the raw answer to a query. Yen values are whole numbers below 2⁵³,
-// which float64 holds exactly; the store refuses larger sums.
+// which float64 holds exactly; an engine refuses larger sums.
 type Table struct {
 	Metric   Metric
 	Query    Query

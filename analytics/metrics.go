@@ -36,7 +36,7 @@ var Metrics = []Metric{
 		ID: "M01b", Ja: "純利用額（処理日基準）", En: "Net amount used, by day of processing",
 		FormulaJa: "利用額の合計（利用した日）−取消・返金額の合計（処理した日）＋調整額",
 		Formula:   "Σ payments (by day of payment) − Σ cancels and refunds (by day of cancel) + Σ adjustments",
-		Rule:      "equals settlement; agrees with M01a over any span that holds both a payment and its cancel",
+		Rule:      "equals settlement; agrees with M01a over any span that holds both a payment and its cancel, where there are no refunds and adjustments",
 		RuleJa:    "利用をその日の売上、キャンセル・返金をその処理日の減額として数えます。精算額と一致します。",
 		Window:    "day of processing, Asia/Tokyo", WindowJa: "処理した日（日本時間）", AsOf: asProcessed, AsOfJa: asProcessedJa, Source: fromMitaka,
 		Measures: []Column{

@@ -162,7 +162,7 @@ var problems = []row{
 		0, []error{programme.ErrInvalid}},
 	{"too-many-attempts", 429, text{"試行回数が多すぎます", "Too many attempts"},
 		text{"しばらく待ってから、もう一度ログインしてください。", "Wait a while before you log in again."},
-		300, []error{errTooManyLogins}},
+		int(loginWindow.Seconds()), []error{errTooManyLogins}},
 	{"no-rule-set", 500, text{"開示の基準がありません", "There is no rule set for this audience"},
 		text{"何も公開されていません。運営事務局に連絡してください。", "Nothing was released. Tell the operating office."},
 		0, []error{disclosure.ErrNoRuleSet}},

@@ -19,8 +19,8 @@ func (a *statisticsAPI) ListMetrics(context.Context, op.ListMetricsRequestObject
 	list := op.ListMetrics200JSONResponse{Metrics: []statistics.Metric{}}
 	for _, m := range analytics.Metrics {
 		list.Metrics = append(list.Metrics, statistics.Metric{
-			MetricID: m.ID, Ja: m.Ja, En: m.En, Formula: m.Formula, Rule: m.Rule, RuleJa: m.RuleJa, Window: m.Window,
-			AsOf: m.AsOf, Source: m.Source, Measures: columnsOut(m.Measures), Cuts: dimensionsOut(m.Cuts),
+			MetricID: m.ID, Ja: m.Ja, En: m.En, Formula: m.Formula, FormulaJa: m.FormulaJa, Rule: m.Rule, RuleJa: m.RuleJa, Window: m.Window, WindowJa: m.WindowJa,
+			AsOf: m.AsOf, AsOfJa: m.AsOfJa, Source: m.Source, Measures: columnsOut(m.Measures), Cuts: dimensionsOut(m.Cuts),
 			FixedDims: columnsOut(m.Fixed),
 		})
 	}

@@ -1,7 +1,9 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -59,7 +61,15 @@ func (p *Pipeline) Run(ctx context.Context) (Result, error) {
 		return Result{}, fmt.Errorf("pipeline: %w", err)
 	}
 	base := writer.Base()
-	segments = slices.DeleteFunc(segments, func(s Segment) bool { return slices.Contains(base.Segments, s.Number) })
+	if base.Snapshot > 0 && base.Epoch != p.Keys.Epoch() { // before the work, not at its end
+		writer.Abort()
+		return Result{}, fmt.Errorf("pipeline: %w", lake.ErrEpoch)
+	}
+	in := map[int64]bool{}
+	for _, number := range base.Segments {
+		in[number] = true
+	}
+	segments = slices.DeleteFunc(segments, func(s Segment) bool { return in[s.Number] })
 	if len(segments) == 0 {
 		writer.Abort()
 		return Result{Snapshot: base.Snapshot, Total: base.Rows()}, nil
@@ -127,9 +137,14 @@ func (p *Pipeline) write(ctx context.Context, plan *pseudonymize.Plan, w *lake.W
 const batchRows = 64 << 10
 
 func (p *Pipeline) make(ctx context.Context, plan *pseudonymize.Plan, join *joiner, s Segment, made chan<- arrow.RecordBatch) (excluded int64, err error) {
+	var rows, yen int64
 	for whole, err := range OpenSegment(s.Path) {
 		if err != nil {
 			return excluded, err
+		}
+		rows += whole.NumRows()
+		for _, amount := range whole.Column(amountColumn).(*array.Int64).Int64Values() {
+			yen += amount
 		}
 		for from := int64(0); from < whole.NumRows(); from += batchRows {
 			batch := whole.NewSlice(from, min(from+batchRows, whole.NumRows()))
@@ -152,8 +167,17 @@ func (p *Pipeline) make(ctx context.Context, plan *pseudonymize.Plan, join *join
 			}
 		}
 	}
+	if rows != s.Rows || yen != s.AmountYen {
+		return excluded, fmt.Errorf("segment %d: %w: it has %d rows and %d yen, and was registered with %d and %d: bring the file back from a backup",
+			s.Number, ErrSegmentChanged, rows, yen, s.Rows, s.AmountYen)
+	}
 	return excluded, nil
 }
+
+// ErrSegmentChanged: a segment is not what the importer wrote.
+var ErrSegmentChanged = errors.New("the file was changed")
+
+var amountColumn = PaymentSchema.FieldIndices("amount_yen")[0]
 
 // joinedSchema is a segment's row with what is known of its person and shop.
 var joinedSchema = arrow.NewSchema(append(slices.Clone(PaymentSchema.Fields()),
@@ -217,9 +241,13 @@ func (j *joiner) batch(ctx context.Context, in arrow.RecordBatch) (_ arrow.Recor
 	sourceNames, shopNames := sources.Dictionary().(*array.String), shops.Dictionary().(*array.String)
 	persons := column("person_id").(*array.String)
 
-	sex, home, industry, area := newWords(), newWords(), newWords(), newWords()
-	born := array.NewStringBuilder(memory.DefaultAllocator)
+	merchants, consents := column("merchant_id").(*array.Dictionary), column("consent_id").(*array.String)
+	merchantNames := merchants.Dictionary().(*array.String)
+
+	sex, home, industry, area, merchant := newWords(), newWords(), newWords(), newWords(), newWords()
+	born, consent := array.NewStringBuilder(memory.DefaultAllocator), array.NewStringBuilder(memory.DefaultAllocator)
 	defer born.Release()
+	defer consent.Release()
 	keep := array.NewBooleanBuilder(memory.DefaultAllocator)
 	defer keep.Release()
 	var known *attributes
@@ -242,6 +270,17 @@ func (j *joiner) batch(ctx context.Context, in arrow.RecordBatch) (_ arrow.Recor
 		sex.add(person.Sex)
 		born.Append(person.BornOn)
 		home.add(person.Area)
+		// What the payment says itself goes before what is known of its person
+		// and shop.
+		switch {
+		case !consents.IsNull(i):
+			consent.Append(consents.Value(i))
+		case person.ConsentID != "":
+			consent.Append(person.ConsentID)
+		default:
+			consent.AppendNull()
+		}
+		merchant.add(cmp.Or(merchantNames.Value(merchants.GetValueIndex(i)), shop.Merchant))
 		industry.add(shop.Industry)
 		area.add(shop.Area)
 		keep.Append(!person.Test)
@@ -250,6 +289,10 @@ func (j *joiner) batch(ctx context.Context, in arrow.RecordBatch) (_ arrow.Recor
 		}
 	}
 	columns := slices.Clone(in.Columns())
+	for name, made := range map[string]arrow.Array{"merchant_id": merchant.array(), "consent_id": consent.NewArray()} {
+		defer made.Release()
+		columns[PaymentSchema.FieldIndices(name)[0]] = made
+	}
 	for _, made := range []arrow.Array{sex.array(), born.NewArray(), home.array(), industry.array(), area.array()} {
 		defer made.Release()
 		columns = append(columns, made)

@@ -192,7 +192,7 @@ func TestPipeline_JoinsThenPseudonymizes(t *testing.T) {
 	}
 	known := func(row lakeRow) lakeRow {
 		for name, value := range map[string]string{"person_token": token("person", "p1"), "consent_token": token("consent", "c1"), "target_token": array.NullValueStr,
-			"source": "mitaka", "active": "true", "shop_id": "s1", "merchant_id": "", "industry": "grocery", "shop_area": "132040020",
+			"source": "mitaka", "active": "true", "shop_id": "s1", "merchant_id": "m1", "industry": "grocery", "shop_area": "132040020",
 			"sex": "female", "age_band": "40-49", "home_area": "132040010"} {
 			if _, given := row[name]; !given {
 				row[name] = value
@@ -209,13 +209,47 @@ func TestPipeline_JoinsThenPseudonymizes(t *testing.T) {
 			"service_type": "points", "service_id": "pt", "amount_yen": "300", "occurred_local": "2026-04-01T00:00:00", "occurred_on": "2026-04-01"}),
 		known(lakeRow{"event_token": token("payment", "T2"), "payment_token": token("payment", "T2"), "person_token": array.NullValueStr, "consent_token": array.NullValueStr,
 			"kind": "pay", "service_type": "points", "service_id": "pt", "amount_yen": "100", "active": "false", "occurred_local": "2026-04-01T12:00:00", "occurred_on": "2026-04-01",
-			"shop_id": "s9", "industry": "", "shop_area": "", "sex": "unknown", "age_band": "unknown", "home_area": ""}),
+			"shop_id": "s9", "merchant_id": "", "industry": "", "shop_area": "", "sex": "unknown", "age_band": "unknown", "home_area": ""}),
 	}
 	byEvent := func(a, b lakeRow) int { return strings.Compare(a["event_token"], b["event_token"]) }
 	slices.SortFunc(rows, byEvent)
 	slices.SortFunc(want, byEvent)
 	if diff := cmp.Diff(want, rows); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestPipeline_WhatThePaymentSaysGoesFirst: consent and merchant are those of
+// the payment, and those of its person and shop where it names none.
+func TestPipeline_WhatThePaymentSaysGoesFirst(t *testing.T) {
+	dir := t.TempDir()
+	im := open(t, dir)
+	put(t, im, []ingest.Person{hanako, {Source: "mitaka", ID: "p2"}}, []ingest.Shop{bakery})
+	own, silent, none := payment("T1"), payment("T2"), payment("T3")
+	own.AmountYen, own.ConsentID, own.MerchantID = 1, "c-own", "m-own"
+	silent.AmountYen, silent.ConsentID = 2, ""
+	none.AmountYen, none.ConsentID, none.PersonID, none.ShopID = 3, "", "p2", "s2"
+	add(t, im, "mitaka", own, silent, none)
+	p := pipeline(t, im, dir)
+	runPipeline(t, p)
+	tokens, err := pseudonymize.NewTokenizer(p.Keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, _, _ := lakeContent(t, p.Lake)
+	slices.SortFunc(rows, func(a, b lakeRow) int { return strings.Compare(a["amount_yen"], b["amount_yen"]) })
+	for i, want := range []struct{ consent, merchant string }{{"c-own", "m-own"}, {"c1", "m1"}, {"", ""}} {
+		consent := array.NullValueStr
+		if want.consent != "" {
+			made, err := tokens.Token("consent", "mitaka", want.consent)
+			if err != nil {
+				t.Fatal(err)
+			}
+			consent = hex.EncodeToString(made[:])
+		}
+		if rows[i]["consent_token"] != consent || rows[i]["merchant_id"] != want.merchant {
+			t.Errorf("payment %d: got %s and %q, want %s and %q", i+1, rows[i]["consent_token"], rows[i]["merchant_id"], consent, want.merchant)
+		}
 	}
 }
 
@@ -448,67 +482,56 @@ func TestPipeline_StopsAtAColumnThePolicyDoesNotName(t *testing.T) {
 
 // TestPipeline_AFailedRunLeavesTheLakeAsItWas, and the next one succeeds.
 func TestPipeline_AFailedRunLeavesTheLakeAsItWas(t *testing.T) {
-	for name, fail := range map[string]func(t *testing.T, p *ingest.Pipeline) (context.Context, error, func()){
-		"a damaged segment": func(t *testing.T, p *ingest.Pipeline) (context.Context, error, func()) {
-			segments, err := p.Importer.Segments(context.Background())
-			if err != nil {
-				t.Fatal(err)
-			}
-			path := segments[len(segments)-1].Path
-			text, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(path, text[:len(text)/2], 0o600); err != nil {
-				t.Fatal(err)
-			}
-			return context.Background(), nil, func() {
-				if err := os.WriteFile(path, text, 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
+	for name, fail := range map[string]func(t *testing.T, p *ingest.Pipeline) (context.Context, func(), error){
+		"a damaged segment": func(t *testing.T, p *ingest.Pipeline) (context.Context, func(), error) {
+			mend := replaceLast(t, p.Importer, func(text, _ []byte) []byte { return text[:len(text)/2] })
+			return context.Background(), mend, nil
 		},
-		"cancelled before": func(*testing.T, *ingest.Pipeline) (context.Context, error, func()) {
+		"another segment in its place": func(t *testing.T, p *ingest.Pipeline) (context.Context, func(), error) {
+			mend := replaceLast(t, p.Importer, func(_, first []byte) []byte { return first })
+			return context.Background(), mend, ingest.ErrSegmentChanged
+		},
+		"cancelled before": func(*testing.T, *ingest.Pipeline) (context.Context, func(), error) {
 			ctx, cancel := context.WithCancel(context.Background())
 			cancel()
-			return ctx, context.Canceled, func() {}
+			return ctx, func() {}, context.Canceled
 		},
-		"cancelled between two batches": func(_ *testing.T, p *ingest.Pipeline) (context.Context, error, func()) {
+		"cancelled between two batches": func(_ *testing.T, p *ingest.Pipeline) (context.Context, func(), error) {
 			ctx, cancel := context.WithCancel(context.Background())
 			p.Progress = func(rows, _ int64) { cancel() }
-			return ctx, context.Canceled, func() { p.Progress = nil }
+			return ctx, func() { p.Progress = nil }, context.Canceled
 		},
-		"another run": func(t *testing.T, p *ingest.Pipeline) (context.Context, error, func()) {
+		"another run": func(t *testing.T, p *ingest.Pipeline) (context.Context, func(), error) {
 			w := beginLake(t, p.Lake)
-			return context.Background(), lake.ErrBusy, w.Abort
+			return context.Background(), w.Abort, lake.ErrBusy
 		},
-		"another keyset": func(t *testing.T, p *ingest.Pipeline) (context.Context, error, func()) {
+		"another keyset": func(t *testing.T, p *ingest.Pipeline) (context.Context, func(), error) {
 			keys := p.Keys
 			other, err := pseudonymize.NewKeyset()
 			if err != nil {
 				t.Fatal(err)
 			}
 			p.Keys = other
-			return context.Background(), lake.ErrEpoch, func() { p.Keys = keys }
+			return context.Background(), func() { p.Keys = keys }, lake.ErrEpoch
 		},
-		"a policy of another shape": func(_ *testing.T, p *ingest.Pipeline) (context.Context, error, func()) {
+		"a policy of another shape": func(_ *testing.T, p *ingest.Pipeline) (context.Context, func(), error) {
 			whole := p.Policy
 			p.Policy.Rules = append(slices.Clone(whole.Rules), pseudonymize.Rule{From: "weather", Action: pseudonymize.Drop})
-			return context.Background(), pseudonymize.ErrPolicy, func() { p.Policy = whole }
+			return context.Background(), func() { p.Policy = whole }, pseudonymize.ErrPolicy
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			im := open(t, dir)
 			p := pipeline(t, im, dir)
-			add(t, im, "mitaka", payment("T0"))
+			add(t, im, "mitaka", payment("T0"), payment("T00"))
 			runPipeline(t, p)
 			const more = 30 // many more batches than wait between making and writing
 			for i := range more {
 				add(t, im, "mitaka", payment(fmt.Sprint("T", i+1)))
 			}
 			before := lakeFiles(t, p.Lake)
-			ctx, want, mend := fail(t, p)
+			ctx, mend, want := fail(t, p)
 			if got, err := p.Run(ctx); err == nil || want != nil && !errors.Is(err, want) || got != (ingest.Result{}) {
 				t.Errorf("got %+v, %v, want %v", got, err, want)
 			}
@@ -516,10 +539,31 @@ func TestPipeline_AFailedRunLeavesTheLakeAsItWas(t *testing.T) {
 			if diff := cmp.Diff(before, lakeFiles(t, p.Lake)); diff != "" {
 				t.Errorf("the lake changed: %s", diff)
 			}
-			if got := runPipeline(t, p); got != (ingest.Result{Segments: more, Rows: more, Snapshot: 2, Total: 1 + more}) {
+			if got := runPipeline(t, p); got != (ingest.Result{Segments: more, Rows: more, Snapshot: 2, Total: 2 + more}) {
 				t.Errorf("afterwards: got %+v", got)
 			}
 		})
+	}
+}
+
+// replaceLast puts something else in the place of the last segment's file until
+// mend is called.
+func replaceLast(t *testing.T, im *ingest.Importer, by func(last, first []byte) []byte) (mend func()) {
+	t.Helper()
+	segments, err := im.Segments(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := segments[len(segments)-1].Path
+	last, err := os.ReadFile(path)
+	first, ferr := os.ReadFile(segments[0].Path)
+	if err := errors.Join(err, ferr, os.WriteFile(path, by(last, first), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := os.WriteFile(path, last, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -80,6 +80,9 @@ func (im *Importer) Pull(ctx context.Context, p *Provider, progress func(payment
 		if page.HasMore && page.NextCursor == cursor {
 			return total, fmt.Errorf("pull from %s: %w: a page leads back to itself", p.Source, ErrProvider)
 		}
+		if len(page.Removed) > 0 {
+			return total, fmt.Errorf("pull from %s: %w: it takes payments away, which this version cannot follow", p.Source, ErrProvider)
+		}
 		var records []Record
 		for _, list := range [][]paymentdata.Payment{page.Added, page.Updated} {
 			for i := range list {
@@ -193,6 +196,13 @@ func recordsOf(p *paymentdata.Payment) []Record {
 		})
 	}
 	for _, r := range p.Reversals {
+		if r.Amount != p.Amount.Value { // a part: it takes no payment away, and counts on its own day
+			back := records[0]
+			back.ID, back.GroupID, back.Kind = r.ReversalID, r.ReversalID, Refund
+			back.AmountYen, back.OccurredAt = r.Amount, r.OccurredAt
+			records = append(records, back)
+			continue
+		}
 		for i := range p.Funding.Parts {
 			back := records[i]
 			back.TargetID = back.ID

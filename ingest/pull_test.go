@@ -322,6 +322,39 @@ func TestPull_ALaterVersionAddsOnlyTheCancel(t *testing.T) {
 	}
 }
 
+// TestPull_APartGivenBackIsARefund: it takes no payment away.
+func TestPull_APartGivenBackIsARefund(t *testing.T) {
+	im := open(t, t.TempDir())
+	mixed := reversed(pay("p1", coupon, points), "v1")
+	mixed.Reversals[0].Amount = 400
+	second := mixed.Reversals[0]
+	second.ReversalID, second.Amount = "v2", 300
+	mixed.Reversals = append(mixed.Reversals, second)
+	p := &provider{payments: map[string]paymentdata.SyncPage{"": page("c1", false, mixed)}}
+	if s, err := im.Pull(context.Background(), connect(t, p), nil); err != nil || s.Accepted != 4 {
+		t.Errorf("got %+v, %v", s, err)
+	}
+	if diff := cmp.Diff([]string{
+		"p1/1 pay voucher (null) p1 1500", "p1/2 pay points (null) p1 1400",
+		"v1 refund voucher (null) v1 400", "v2 refund voucher (null) v2 300",
+	}, kept(t, im)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestPull_StopsWhereAPaymentIsTakenAway rather than keep what the provider
+// asks to be deleted.
+func TestPull_StopsWhereAPaymentIsTakenAway(t *testing.T) {
+	im := open(t, t.TempDir())
+	gone := page("c2", false, pay("p2", points))
+	gone.Removed = []paymentdata.Removed{{PaymentID: "p1"}}
+	p := &provider{payments: map[string]paymentdata.SyncPage{"": page("c1", true, pay("p1", points)), "c1": gone}}
+	s, err := im.Pull(context.Background(), connect(t, p), nil)
+	if !errors.Is(err, ingest.ErrProvider) || s.Accepted != 1 || cursor(t, im) != "c1" {
+		t.Errorf("got %+v, %v and the cursor %q, want ErrProvider and the cursor before", s, err, cursor(t, im))
+	}
+}
+
 // TestPull_QuarantinesAKindOfMoneyItDoesNotKnow and goes on.
 func TestPull_QuarantinesAKindOfMoneyItDoesNotKnow(t *testing.T) {
 	im := open(t, t.TempDir())

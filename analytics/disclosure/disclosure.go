@@ -2,9 +2,10 @@
 // only place that makes a [Released] table, and a Released table is the only
 // thing that reports can take. Start with [Gate.Release].
 //
-// This first form hides every cell with fewer persons behind it than the rule
-// set's minimum. Cells that give a hidden one away by subtraction are not yet
-// hidden too; rule sets say so in their notes.
+// This first form hides every cell with fewer persons behind it, or behind a
+// group of persons that it counts, than the rule set's minimum, and, for the
+// public, with too few shops. Cells that give a hidden one away by subtraction
+// from others are not yet hidden too.
 package disclosure
 
 import (
@@ -32,14 +33,16 @@ type RuleSet struct {
 	Audience   Audience `json:"audience"`
 	Version    string   `json:"version"`
 	MinPersons int64    `json:"min_persons"` // a cell with fewer persons is hidden, unless nothing happened in it
+	MinShops   int64    `json:"min_shops"`   // the same for shops: a shop's sales are its own
 }
 
 // RuleSets are the rule sets in force. The minimums are those of the research
-// behind the project: 10 persons for the public, 5 under contract.
+// behind the project: 10 persons and 3 shops for the public, 5 persons under
+// contract.
 var RuleSets = []RuleSet{
-	{Audience: Public, Version: "2026-11.1", MinPersons: 10},
-	{Audience: City, Version: "2026-11.1", MinPersons: 5},
-	{Audience: Owner, Version: "2026-11.1", MinPersons: 5},
+	{Audience: Public, Version: "2026-11.2", MinPersons: 10, MinShops: 3},
+	{Audience: City, Version: "2026-11.2", MinPersons: 5},
+	{Audience: Owner, Version: "2026-11.2", MinPersons: 5},
 }
 
 // ErrNoRuleSet: there is no rule set for the audience, so nothing is released.
@@ -61,7 +64,7 @@ type State int
 // The states of a cell. Only a Shown cell has values.
 const (
 	Shown      State = iota
-	Suppressed       // 秘匿: too few persons stand behind it
+	Suppressed       // 秘匿: too few persons or shops stand behind it
 )
 
 // Cell is one row of a released table. A hidden cell has no values: there is
@@ -122,7 +125,7 @@ func release(t analytics.Table, a Audience, now time.Time) (Released, error) {
 			return Released{}, fmt.Errorf("release %s: a cell does not fit the table", t.Metric.ID)
 		}
 		c := Cell{Keys: append([]string(nil), raw.Keys...)}
-		if raw.Persons < rules.MinPersons && !empty(raw) {
+		if (raw.Persons < rules.MinPersons || raw.Shops < rules.MinShops) && !empty(raw) {
 			c.State = Suppressed
 			r.hidden++
 		} else {

@@ -32,7 +32,7 @@ func tableOf(cells ...analytics.Cell) analytics.Table {
 
 func TestRelease_HidesCellsOfFewPersons(t *testing.T) {
 	cell := func(persons int64, value float64) analytics.Cell {
-		return analytics.Cell{Keys: []string{"s"}, Values: []float64{value}, Persons: persons, Shops: 1}
+		return analytics.Cell{Keys: []string{"s"}, Values: []float64{value}, Persons: persons, Shops: 3}
 	}
 	gate := &Gate{Engine: fixed{tableOf(cell(0, 0), cell(0, 250), cell(1, 100), cell(4, 100), cell(5, 100), cell(9, 100), cell(10, 100), cell(12, math.NaN()))}, Now: time.Now}
 	for audience, want := range map[Audience]string{
@@ -64,6 +64,23 @@ func TestRelease_HidesCellsOfFewPersons(t *testing.T) {
 		}
 		if hidden := strings.Count(want, "-"); r.Hidden() != hidden {
 			t.Errorf("%s: %d cells are counted as hidden, want %d", audience, r.Hidden(), hidden)
+		}
+	}
+}
+
+// A shop's sales are its own: the public sees cells of three shops or more.
+func TestRelease_HidesCellsOfFewShopsFromThePublic(t *testing.T) {
+	for shops, want := range map[int64]State{1: Suppressed, 2: Suppressed, 3: Shown} {
+		table := tableOf(analytics.Cell{Keys: []string{"s"}, Values: []float64{1000}, Persons: 50, Shops: shops})
+		gate := &Gate{Engine: fixed{table}, Now: time.Now}
+		for audience, want := range map[Audience]State{Public: want, City: Shown, Owner: Shown} {
+			r, err := gate.Release(context.Background(), analytics.Query{}, audience)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := r.Cells()[0].State; got != want {
+				t.Errorf("%d shops, %s: got state %d, want %d", shops, audience, got, want)
+			}
 		}
 	}
 }

@@ -41,7 +41,7 @@ type Engine struct {
 
 // Options bound what the engine takes.
 type Options struct {
-	MemoryMiB int    // DuckDB's limit; 0 is 768
+	MemoryMiB int    // DuckDB's limit; 0 is 2048
 	Threads   int    // 0 is DuckDB's own choice
 	Temp      string // folder for what does not fit; "" is one beside the lake
 }
@@ -53,7 +53,7 @@ func Open(l *lake.Lake, o Options) (*Engine, error) {
 		return nil, fmt.Errorf("open analytics: %w", err)
 	}
 	if o.MemoryMiB == 0 {
-		o.MemoryMiB = 768
+		o.MemoryMiB = 2048
 	}
 	if o.Temp == "" {
 		o.Temp = filepath.Join(l.Dir(), ".tmp")

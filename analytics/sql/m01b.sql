@@ -5,7 +5,11 @@ SELECT {{.Dims}}
        count(DISTINCT payment_token) FILTER (kind = 'pay') AS used,
        count(DISTINCT payment_token) FILTER (kind IN ('cancel', 'refund')) AS cancelled,
        count(DISTINCT payment_token) FILTER (kind = 'adjustment') AS adjusted,
-       count(DISTINCT person_token) AS persons, count(DISTINCT m.shop) AS shops
+       -- a single cancel is somebody's: the smaller group counts, and a cancel by
+       -- nobody known is a group of none
+       CASE WHEN count(*) FILTER (kind <> 'pay') = 0 THEN count(DISTINCT person_token)
+            ELSE least(count(DISTINCT person_token), count(DISTINCT person_token) FILTER (kind <> 'pay')) END AS persons,
+       count(DISTINCT m.shop) AS shops
 FROM movement m, q
 WHERE m.occurred_on BETWEEN q.from_on AND q.to_on AND (q.only_shop = '' OR m.shop = q.only_shop)
 {{.Group}}

@@ -6,6 +6,6 @@
   GROUP BY ALL
 )
 SELECT {{.Dims}} count(*) FILTER (NOT before), count(*) FILTER (before),
-       count(*) AS persons, count(DISTINCT a_shop) AS shops
+       least(count(*), coalesce(nullif(count(*) FILTER (NOT before), 0), count(*)), coalesce(nullif(count(*) FILTER (before), 0), count(*))) AS persons, count(DISTINCT a_shop) AS shops
 FROM person
 {{.Group}}

@@ -9,6 +9,6 @@
 )
 SELECT {{.Dims}} count(*) FILTER (before) / count(*), count(*) FILTER (visits >= 2) / count(*),
        count(*), count(*) FILTER (before), count(*) FILTER (visits >= 2),
-       count(*) AS persons, count(DISTINCT a_shop) AS shops
+       least(count(*), coalesce(nullif(count(*) FILTER (before), 0), count(*)), coalesce(nullif(count(*) FILTER (NOT before), 0), count(*)), coalesce(nullif(count(*) FILTER (visits >= 2), 0), count(*)), coalesce(nullif(count(*) FILTER (visits < 2), 0), count(*))) AS persons, count(DISTINCT a_shop) AS shops
 FROM person
 {{.Group}}

@@ -9,6 +9,6 @@
   GROUP BY ALL
 )
 SELECT {{.Dims}} count(*) FILTER (back) / count(*), count(*) FILTER (back), count(*),
-       count(*) AS persons, count(DISTINCT a_shop) AS shops
+       least(count(*), coalesce(nullif(count(*) FILTER (back), 0), count(*)), coalesce(nullif(count(*) FILTER (NOT back), 0), count(*))) AS persons, count(DISTINCT a_shop) AS shops
 FROM person
 {{.Group}}

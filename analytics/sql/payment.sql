@@ -5,7 +5,7 @@
 --
 -- Nearly all payments have one row, which bears the token of the whole. They
 -- are taken as they are, since grouping them costs twice as much.
-CREATE OR REPLACE TABLE payment AS
+CREATE OR REPLACE TABLE paid AS
 WITH cancelled AS (
   SELECT DISTINCT target_token FROM event WHERE kind = 'cancel'
 ), part AS (
@@ -17,19 +17,23 @@ WITH cancelled AS (
   SELECT DISTINCT payment_token FROM part WHERE NOT whole
 ), live AS (
   SELECT p.person_token, p.shop, p.industry, p.shop_area, p.sex, p.age_band, p.area,
-         p.occurred_on, p.occurred_local, p.amount_yen AS net_yen
+         p.occurred_on, CAST(hour(p.occurred_local) AS TINYINT) AS at_hour, p.amount_yen AS net_yen
   FROM part p ANTI JOIN several s USING (payment_token)
   UNION ALL
   SELECT any_value(p.person_token), any_value(p.shop), any_value(p.industry), any_value(p.shop_area),
          any_value(p.sex), any_value(p.age_band), any_value(p.area),
-         min(p.occurred_on), min(p.occurred_local), CAST(sum(p.amount_yen) AS BIGINT)
+         min(p.occurred_on), CAST(hour(min(p.occurred_local)) AS TINYINT), CAST(sum(p.amount_yen) AS BIGINT)
   FROM part p SEMI JOIN several s USING (payment_token)
   GROUP BY p.payment_token
 )
-SELECT * EXCLUDE (occurred_local),
+SELECT * FROM live;
+
+-- Cuts by time are made when they are asked for.
+CREATE OR REPLACE VIEW payment AS
+SELECT *,
        strftime(occurred_on, '%Y-%m')                           AS month,
        strftime(date_trunc('week', occurred_on), '%Y-%m-%d')    AS week,
        strftime(occurred_on, '%Y-%m-%d')                        AS day,
        CAST(isodow(occurred_on) AS VARCHAR)                     AS weekday,
-       lpad(CAST(hour(occurred_local) AS VARCHAR), 2, '0')      AS hour
-FROM live
+       lpad(CAST(at_hour AS VARCHAR), 2, '0')                   AS hour
+FROM paid

@@ -127,8 +127,9 @@ func (a *app) gate() (*disclosure.Gate, error) {
 	return &disclosure.Gate{Engine: engine, Now: time.Now}, nil
 }
 
-// handler builds the whole API over a ledger store.
-func (a *app) handler(ctx context.Context, store *sqlstore.Store) (http.Handler, error) {
+// handler builds the whole API over a ledger store. Who may call it is in the
+// registry, which may have guests.
+func (a *app) handler(ctx context.Context, store *sqlstore.Store, who registry.Store) (http.Handler, error) {
 	gate, err := a.gate()
 	if err != nil {
 		return nil, err
@@ -144,7 +145,7 @@ func (a *app) handler(ctx context.Context, store *sqlstore.Store) (http.Handler,
 		Ledger:     store,
 		Desk:       &programme.Desk{Programmes: store, Ledger: store, Poster: writer, Now: time.Now},
 		Programmes: store,
-		Registry:   store,
+		Registry:   who,
 		Gate:       gate,
 		City:       a.config.City,
 		Programme:  a.config.Programme,
@@ -229,12 +230,40 @@ func (s *service) stop() error {
 	return s.server.Shutdown(ctx)
 }
 
-// localClient lets a command of ours call the API that it serves itself, for as
-// long as it runs.
-func localClient(ctx context.Context, store registry.Store, id string, scopes ...string) (token string, revoke func() error, err error) {
-	token = api.NewToken()
-	if err := store.PutClient(ctx, registry.Client{ID: id, TokenDigest: api.TokenDigest(token), Scopes: scopes}); err != nil {
-		return "", nil, fmt.Errorf("register client: %w", err)
+// guests are client programs of this process that call the API which it serves
+// itself. They are nowhere registered, and gone when the process ends, however
+// it ends.
+type guests struct {
+	registry.Store
+	mu      sync.Mutex
+	clients []registry.Client
+}
+
+// ClientByToken implements registry.Store.
+func (g *guests) ClientByToken(ctx context.Context, digest string) (registry.Client, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, c := range g.clients {
+		if c.TokenDigest == digest {
+			return c, nil
+		}
 	}
-	return token, sync.OnceValue(func() error { return store.DeleteClient(context.WithoutCancel(ctx), id) }), nil
+	return g.Store.ClientByToken(ctx, digest)
+}
+
+// invite lets a client in and returns its token.
+func (g *guests) invite(id string, scopes ...string) (token string) {
+	token = api.NewToken()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.clients = append(g.clients, registry.Client{ID: id, TokenDigest: api.TokenDigest(token), Scopes: scopes})
+	return token
+}
+
+// pipeline invites the pipeline.
+func (g *guests) pipeline(address string) providerFlags {
+	return providerFlags{
+		url: address, attributes: true,
+		token: g.invite("pipeline", "payments.read", "residents.read", "wallet.read"),
+	}
 }

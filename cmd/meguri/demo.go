@@ -18,7 +18,6 @@ import (
 
 	"meguri/internal/democity"
 	"meguri/ledger/registry"
-	"meguri/ledger/sqlstore"
 	"meguri/openapi/wallet/client"
 	"meguri/pseudonymize"
 )
@@ -74,13 +73,13 @@ func (p *program) demo(ctx context.Context, city democity.Config, serve bool) (e
 	if !serve {
 		p.config.Listen = "127.0.0.1:0"
 	}
-	s, store, err := p.start(ctx, a)
+	s, who, err := p.start(ctx, a)
 	if err != nil {
 		return err
 	}
 	if state.Done {
 		fmt.Fprintf(p.stderr, "the demo city in %s is there already\n", p.config.Dir)
-	} else if err := p.makeCity(ctx, a, store, s.address, state); err != nil {
+	} else if err := p.makeCity(ctx, a, who, s.address, state); err != nil {
 		return errors.Join(err, s.stop())
 	}
 	fmt.Fprintf(p.stderr, "ready after %.1f s\n", time.Since(started).Seconds())
@@ -148,7 +147,7 @@ func (p *program) saveDemoState(state demoState) error {
 
 // makeCity is the whole way of the data, once. Broken off, it goes on where it
 // was when it is run again.
-func (p *program) makeCity(ctx context.Context, a *app, store *sqlstore.Store, address string, state demoState) error {
+func (p *program) makeCity(ctx context.Context, a *app, who *guests, address string, state demoState) error {
 	if err := p.writeDemoConfig(); err != nil {
 		return err
 	}
@@ -156,21 +155,17 @@ func (p *program) makeCity(ctx context.Context, a *app, store *sqlstore.Store, a
 	if err != nil {
 		return err
 	}
-	if err := p.demoStaff(ctx, store, state); err != nil {
+	if err := p.demoStaff(ctx, who, state); err != nil {
 		return err
 	}
-	if err := p.live(ctx, store, address, state.City); err != nil {
+	if err := p.live(ctx, who, address, state.City); err != nil {
 		return err
 	}
 	importer, err := a.importer(ctx)
 	if err != nil {
 		return err
 	}
-	token, revoke, err := localClient(ctx, store, fmt.Sprintf("pipeline-%d", os.Getpid()), "payments.read", "residents.read", "wallet.read")
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(p.pullFrom(ctx, importer, address, token), revoke()); err != nil {
+	if err := p.pullFrom(ctx, importer, who.pipeline(address)); err != nil {
 		return err
 	}
 	if err := p.pipeline(ctx, a, importer, keys, pseudonymize.PaymentPolicy()); err != nil {
@@ -181,11 +176,8 @@ func (p *program) makeCity(ctx context.Context, a *app, store *sqlstore.Store, a
 }
 
 // live drives the wallet API with what the city's people do.
-func (p *program) live(ctx context.Context, store *sqlstore.Store, address string, city democity.Config) error {
-	token, revoke, err := localClient(ctx, store, "demo", "wallet.read", "wallet.write", "ledger.post", "ledger.backdate")
-	if err != nil {
-		return err
-	}
+func (p *program) live(ctx context.Context, who *guests, address string, city democity.Config) error {
+	token := who.invite("demo", "wallet.read", "wallet.write", "ledger.post", "ledger.backdate")
 	authorize := func(_ context.Context, r *http.Request) error {
 		r.Header.Set("Authorization", "Bearer "+token)
 		return nil
@@ -195,7 +187,7 @@ func (p *program) live(ctx context.Context, store *sqlstore.Store, address strin
 	wallet, err := client.NewClientWithResponses(address, client.WithRequestEditorFn(authorize),
 		client.WithHTTPClient(&http.Client{Transport: transport, Timeout: time.Minute}))
 	if err != nil {
-		return errors.Join(err, revoke())
+		return err
 	}
 	plan := democity.NewPlan(city)
 	numbers.Fprintf(p.stderr, "a city of %d residents and %d shops, with %d payments in %d weeks\n",
@@ -218,7 +210,7 @@ func (p *program) live(ctx context.Context, store *sqlstore.Store, address strin
 	close(steps)
 	<-drawn
 	bar.end()
-	return errors.Join(err, revoke())
+	return err
 }
 
 // demoKeys makes the demo's keyset, with its passphrase beside it.

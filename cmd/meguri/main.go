@@ -84,14 +84,17 @@ func newRoot(p *program) *cobra.Command {
 		p.benchCommand(),
 		p.versionCommand(),
 	)
-	for _, c := range root.Commands() {
-		asUsage(c)
-	}
+	asUsage(root)
 	return root
 }
 
-// asUsage makes errors about the number of arguments usage errors.
+// asUsage makes errors about arguments usage errors, and a word that is no
+// command one of them.
 func asUsage(c *cobra.Command) {
+	if !c.Runnable() {
+		c.Args = cobra.NoArgs
+		c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 	if check := c.Args; check != nil {
 		c.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {

@@ -11,13 +11,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"meguri/ingest"
-	"meguri/ledger/sqlstore"
 	"meguri/pseudonymize"
 )
 
 func (p *program) pipelineCommand() *cobra.Command {
 	var pull bool
-	var address string
+	var from providerFlags
 	c := &cobra.Command{
 		Use:   "pipeline",
 		Short: "pull new payments, pseudonymize what is new, and add it to the lake",
@@ -31,7 +30,8 @@ is the one of a running server, called with the token in MEGURI_TOKEN.`,
 		Args: cobra.NoArgs,
 	}
 	c.Flags().BoolVar(&pull, "pull", true, "pull from the ledger first")
-	c.Flags().StringVar(&address, "url", "", "address of a running server, http://host:port")
+	c.Flags().StringVar(&from.url, "url", "", "address of a running server, http://host:port")
+	c.Flags().BoolVar(&from.attributes, "attributes", true, "the server has residents and shops too, as ours has")
 	policyFile := c.Flags().String("policy", "", "field policy (YAML) instead of the one that comes with the program")
 	c.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		ctx := cmd.Context()
@@ -60,7 +60,7 @@ is the one of a running server, called with the token in MEGURI_TOKEN.`,
 			return err
 		}
 		if pull {
-			if err := p.pull(ctx, a, importer, address); err != nil {
+			if err := p.pull(ctx, a, importer, from); err != nil {
 				return err
 			}
 		}
@@ -69,47 +69,43 @@ is the one of a running server, called with the token in MEGURI_TOKEN.`,
 	return c
 }
 
+// providerFlags say where payments are pulled from.
+type providerFlags struct {
+	url        string // empty: from our own ledger, served for the run
+	token      string
+	attributes bool
+}
+
 // pull takes payments in over HTTP, from a running server or from one of its
 // own.
-func (p *program) pull(ctx context.Context, a *app, importer *ingest.Importer, address string) (err error) {
-	token := p.getenv("MEGURI_TOKEN")
-	if address == "" {
-		store, err := a.ledger(ctx)
-		if err != nil {
-			return err
-		}
-		s, local, stop, err := a.serveLocally(ctx, store)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, stop()) }()
-		address, token = s.address, local
+func (p *program) pull(ctx context.Context, a *app, importer *ingest.Importer, from providerFlags) error {
+	if from.url != "" {
+		from.token = p.getenv("MEGURI_TOKEN")
+		return p.pullFrom(ctx, importer, from)
 	}
-	return p.pullFrom(ctx, importer, address, token)
-}
-
-// serveLocally serves the API on a port of this machine, for a client of the
-// same process.
-func (a *app) serveLocally(ctx context.Context, store *sqlstore.Store) (s *service, token string, stop func() error, err error) {
-	handler, err := a.handler(ctx, store)
-	if err != nil {
-		return nil, "", nil, err
-	}
-	token, revoke, err := localClient(ctx, store, fmt.Sprintf("pipeline-%d", os.Getpid()), "payments.read", "residents.read", "wallet.read")
-	if err != nil {
-		return nil, "", nil, err
-	}
-	s, err = listen("127.0.0.1:0", handler, a.logger)
-	if err != nil {
-		return nil, "", nil, errors.Join(err, revoke())
-	}
-	return s, token, func() error { return errors.Join(s.stop(), revoke()) }, nil
-}
-
-func (p *program) pullFrom(ctx context.Context, importer *ingest.Importer, address, token string) error {
-	provider, err := ingest.Connect(p.config.Provider, address, token, &http.Client{Timeout: time.Minute})
+	store, err := a.ledger(ctx)
 	if err != nil {
 		return err
+	}
+	guests := &guests{Store: store}
+	handler, err := a.handler(ctx, store, guests)
+	if err != nil {
+		return err
+	}
+	s, err := listen("127.0.0.1:0", handler, a.logger)
+	if err != nil {
+		return err
+	}
+	return errors.Join(p.pullFrom(ctx, importer, guests.pipeline(s.address)), s.stop())
+}
+
+func (p *program) pullFrom(ctx context.Context, importer *ingest.Importer, from providerFlags) error {
+	provider, err := ingest.Connect(p.config.Provider, from.url, from.token, &http.Client{Timeout: time.Minute})
+	if err != nil {
+		return err
+	}
+	if !from.attributes {
+		provider.Wallet = nil
 	}
 	bar := p.progress("pull")
 	summary, err := importer.Pull(ctx, provider, func(records int64) { bar.show(0, 0, records, "records") })

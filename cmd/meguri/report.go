@@ -18,7 +18,7 @@ func (p *program) reportCommand() *cobra.Command {
 	report := &cobra.Command{Use: "report", Short: "write reports: the city's EBPM page, a shop's two pages"}
 	var out, lang, from, to string
 	flags := func(c *cobra.Command) *cobra.Command {
-		c.Flags().StringVarP(&out, "out", "o", "", "file to write; its ending says the form (.html, .pdf)")
+		c.Flags().StringVarP(&out, "out", "o", "", "file to write; a shop's report may end in .pdf")
 		c.Flags().StringVar(&lang, "lang", "ja", "ja or en")
 		c.Flags().StringVar(&from, "from", "", "first day, YYYY-MM-DD (default: the data's first month)")
 		c.Flags().StringVar(&to, "to", "", "last day, YYYY-MM-DD (default: the data's last month)")
@@ -50,6 +50,9 @@ func (p *program) reportCommand() *cobra.Command {
 	report.AddCommand(flags(&cobra.Command{
 		Use: "ebpm", Short: "write the city's page (HTML)", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if strings.HasSuffix(out, ".pdf") {
+				return usageError{errors.New("report: the city's page is HTML: give --out FILE.html, and print it from a browser")}
+			}
 			return with(cmd.Context(), func(ctx context.Context, a *app, o reports.Options) (func(io.Writer) error, error) {
 				gate, err := a.gate()
 				if err != nil {

@@ -7,8 +7,6 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
-
-	"meguri/ledger/sqlstore"
 )
 
 func (p *program) serveCommand() *cobra.Command {
@@ -47,19 +45,21 @@ func (p *program) serverFlags(c *cobra.Command) {
 	c.Flags().String("address-file", "", "file to write the address to once the server answers")
 }
 
-// start opens the ledger and serves everything on the configured address.
-func (p *program) start(ctx context.Context, a *app) (*service, *sqlstore.Store, error) {
+// start opens the ledger and serves everything on the configured address. The
+// guests it returns may call it.
+func (p *program) start(ctx context.Context, a *app) (*service, *guests, error) {
 	store, err := a.ledger(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
+	who := &guests{Store: store}
 	// The handler outlives ctx: requests that are running may still post.
-	handler, err := a.handler(context.WithoutCancel(ctx), store)
+	handler, err := a.handler(context.WithoutCancel(ctx), store, who)
 	if err != nil {
 		return nil, nil, err
 	}
 	s, err := listen(p.config.Listen, handler, a.logger)
-	return s, store, err
+	return s, who, err
 }
 
 // announce writes the address where the caller asked for it.

@@ -31,7 +31,7 @@ type Programme struct {
 	Class     Class
 	UnitPrice ledger.Yen // what a unit costs (1口の販売価格); 0 when it is not sold
 	UnitValue ledger.Yen // what a unit is worth; more than UnitPrice by the premium
-	MaxUnits  int        // per resident
+	MaxUnits  int        // of one charge; 0 is no limit
 	OpensOn   string     // first day of use, YYYY-MM-DD in Asia/Tokyo
 	ClosesOn  string     // last day of use
 }

@@ -180,6 +180,9 @@ type Metric struct {
 	// AsOf 後から分かったことの扱い / What later knowledge does to it
 	AsOf string `json:"as_of"`
 
+	// AsOfJa 後から分かったことの扱い（日本語） / The same in Japanese
+	AsOfJa string `json:"as_of_ja,omitempty,omitzero"`
+
 	// Cuts 使える分類 / Dimensions it can be cut by
 	Cuts []Dimension `json:"cuts"`
 
@@ -191,6 +194,9 @@ type Metric struct {
 
 	// Formula 計算式 / Formula
 	Formula string `json:"formula"`
+
+	// FormulaJa 計算式（日本語） / The same in Japanese
+	FormulaJa string `json:"formula_ja,omitempty,omitzero"`
 
 	// Ja 日本語の名前 / Name in Japanese
 	Ja       string   `json:"ja"`
@@ -212,6 +218,9 @@ type Metric struct {
 
 	// Window 対象の日 / Which days count
 	Window string `json:"window"`
+
+	// WindowJa 対象の日（日本語） / The same in Japanese
+	WindowJa string `json:"window_ja,omitempty,omitzero"`
 }
 
 // MetricID 指標ID / A metric

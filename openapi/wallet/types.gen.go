@@ -344,7 +344,7 @@ type Programme struct {
 	// ClosesOn 利用終了日 / Last day of use
 	ClosesOn openapi_types.Date `json:"closes_on,omitempty,omitzero"`
 
-	// MaxUnits 1人の上限口数。0は上限なし / Units per resident; 0 is no limit
+	// MaxUnits 1回のチャージの上限口数。0は上限なし / Most units of one charge; 0 is no limit
 	MaxUnits int `json:"max_units"`
 
 	// Name 事業名 / Name
@@ -376,7 +376,7 @@ type ProgrammeContent struct {
 	// ClosesOn 利用終了日 / Last day of use
 	ClosesOn openapi_types.Date `json:"closes_on,omitempty,omitzero"`
 
-	// MaxUnits 1人の上限口数。0は上限なし / Units per resident; 0 is no limit
+	// MaxUnits 1回のチャージの上限口数。0は上限なし / Most units of one charge; 0 is no limit
 	MaxUnits int `json:"max_units,omitempty,omitzero"`
 
 	// Name 事業名 / Name
