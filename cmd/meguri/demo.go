@@ -26,6 +26,7 @@ import (
 type demoState struct {
 	City   democity.Config   `json:"city"`
 	Done   bool              `json:"done"`
+	Shop   string            `json:"shop"`   // whose owner can log in: the busiest
 	Logins map[string]string `json:"logins"` // login → password; nobody real logs in with them
 }
 
@@ -119,7 +120,7 @@ func (p *program) demoState(city democity.Config) (demoState, error) {
 }
 
 func (p *program) newDemoState(city democity.Config) (demoState, error) {
-	state := demoState{City: city, Logins: map[string]string{}}
+	state := demoState{City: city, Shop: democity.NewPlan(city).Busiest(), Logins: map[string]string{}}
 	for _, login := range []string{"office", "city", "shop"} {
 		var b [5]byte
 		if _, err := rand.Read(b[:]); err != nil {
@@ -233,7 +234,7 @@ func (p *program) demoStaff(ctx context.Context, store registry.Store, state dem
 	for _, s := range []registry.Staff{
 		{Login: "office", Role: registry.Office},
 		{Login: "city", Role: registry.City},
-		{Login: "shop", Role: registry.ShopKey, Shop: demoShop},
+		{Login: "shop", Role: registry.ShopKey, Shop: state.Shop},
 	} {
 		if err := addStaff(ctx, store, s, state.Logins[s.Login]); err != nil {
 			return err
@@ -241,9 +242,6 @@ func (p *program) demoStaff(ctx context.Context, store registry.Store, state dem
 	}
 	return nil
 }
-
-// demoShop is the shop whose owner can log in.
-const demoShop = "s-0005"
 
 // writeDemoConfig makes other commands on the folder know that it is a demo.
 func (p *program) writeDemoConfig() error {
@@ -272,5 +270,5 @@ func (p *program) printDemo(address string, state demoState) {
     shop    %[5]s
 
 Ctrl-C ends it; "make run" again uses the same city.
-`, address, demoShop, state.Logins["office"], state.Logins["city"], state.Logins["shop"])
+`, address, state.Shop, state.Logins["office"], state.Logins["city"], state.Logins["shop"])
 }

@@ -122,6 +122,21 @@ func (p *Plan) Payments() (n int) {
 	return n
 }
 
+// Busiest is the shop with the most payments.
+func (p *Plan) Busiest() string {
+	count := map[string]int{}
+	busiest := p.Shops[0].ID
+	for _, r := range p.Residents {
+		for _, e := range r.Events {
+			count[e.Shop]++
+			if e.Kind == "pay" && count[e.Shop] > count[busiest] {
+				busiest = e.Shop
+			}
+		}
+	}
+	return busiest
+}
+
 // trade is how a line of business is used.
 type trade struct {
 	share  float64    // of all shops
