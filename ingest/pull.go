@@ -68,6 +68,7 @@ func (im *Importer) Pull(ctx context.Context, p *Provider, progress func(payment
 	if err != nil {
 		return total, fmt.Errorf("pull from %s: %w", p.Source, err)
 	}
+	way := path{}
 	for more := true; more; {
 		answer, err := p.Payments.SyncPaymentsWithResponse(ctx, &paymentdata.SyncPaymentsParams{Cursor: cursor, Limit: paymentPage})
 		if err != nil {
@@ -77,8 +78,8 @@ func (im *Importer) Pull(ctx context.Context, p *Provider, progress func(payment
 		if page == nil {
 			return total, fmt.Errorf("pull from %s: payments: %w", p.Source, refused(answer.StatusCode(), answer.ApplicationProblemJSONDefault))
 		}
-		if page.HasMore && page.NextCursor == cursor {
-			return total, fmt.Errorf("pull from %s: %w: a page leads back to itself", p.Source, ErrProvider)
+		if err := way.on(cursor, page.NextCursor, page.HasMore); err != nil {
+			return total, fmt.Errorf("pull from %s: payments: %w", p.Source, err)
 		}
 		if len(page.Removed) > 0 {
 			return total, fmt.Errorf("pull from %s: %w: it takes payments away, which this version cannot follow", p.Source, ErrProvider)
@@ -111,7 +112,20 @@ func (im *Importer) Pull(ctx context.Context, p *Provider, progress func(payment
 	return total, nil
 }
 
+// path remembers the cursors of a pull, so that pages that lead back to where
+// it was are an error and not a pull without end.
+type path map[string]bool
+
+func (p path) on(from, to string, more bool) error {
+	p[from] = true
+	if more && p[to] {
+		return fmt.Errorf("%w: a page leads back to itself, or to one before it", ErrProvider)
+	}
+	return nil
+}
+
 func (im *Importer) pullAttributes(ctx context.Context, p *Provider) error {
+	way := path{}
 	for cursor, more := "", true; more; {
 		answer, err := p.Wallet.ListResidentsWithResponse(ctx, &wallet.ListResidentsParams{Cursor: cursor, Limit: attributePage})
 		if err != nil {
@@ -134,8 +148,12 @@ func (im *Importer) pullAttributes(ctx context.Context, p *Provider) error {
 		if err := im.PutPersons(ctx, persons); err != nil {
 			return err
 		}
+		if err := way.on(cursor, page.NextCursor, page.HasMore); err != nil {
+			return fmt.Errorf("residents: %w", err)
+		}
 		cursor, more = page.NextCursor, page.HasMore
 	}
+	way = path{}
 	for cursor, more := "", true; more; {
 		answer, err := p.Wallet.ListShopsWithResponse(ctx, &wallet.ListShopsParams{Cursor: cursor, Limit: attributePage})
 		if err != nil {
@@ -154,6 +172,9 @@ func (im *Importer) pullAttributes(ctx context.Context, p *Provider) error {
 		}
 		if err := im.PutShops(ctx, shops); err != nil {
 			return err
+		}
+		if err := way.on(cursor, page.NextCursor, page.HasMore); err != nil {
+			return fmt.Errorf("shops: %w", err)
 		}
 		cursor, more = page.NextCursor, page.HasMore
 	}

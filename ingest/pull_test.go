@@ -415,6 +415,18 @@ func TestPull_RefusesAPageThatLeadsBackToItself(t *testing.T) {
 	}
 }
 
+func TestPull_RefusesPagesInACircle(t *testing.T) {
+	round := map[string]wallet.ResidentPage{"": {HasMore: true, NextCursor: "r1"}, "r1": {HasMore: true, NextCursor: "r2"}, "r2": {HasMore: true, NextCursor: "r1"}}
+	_, err := open(t, t.TempDir()).Pull(context.Background(), connect(t, &provider{residents: round}), nil)
+	if !errors.Is(err, ingest.ErrProvider) || !strings.Contains(err.Error(), "residents") {
+		t.Errorf("residents: got %v, want ErrProvider", err)
+	}
+	p := &provider{payments: map[string]paymentdata.SyncPage{"": page("a", true, pay("p1", points)), "a": page("b", true), "b": page("a", true)}}
+	if _, err := open(t, t.TempDir()).Pull(context.Background(), connect(t, p), nil); !errors.Is(err, ingest.ErrProvider) {
+		t.Errorf("payments: got %v, want ErrProvider", err)
+	}
+}
+
 // TestPull_SaysWhatTheProviderAnswered and never the token.
 func TestPull_SaysWhatTheProviderAnswered(t *testing.T) {
 	for name, c := range map[string]struct {
