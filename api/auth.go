@@ -86,9 +86,9 @@ var pageRoles = map[string][]registry.Role{
 	"POST /logout":               {},
 	"GET /ebpm":                  {registry.Office, registry.City},
 	"GET /ebpm/{table}.csv":      {registry.Office, registry.City},
-	"GET /shops":                 {registry.Office, registry.ShopKey},
-	"GET /shops/{id}/report":     {registry.Office, registry.ShopKey},
-	"GET /shops/{id}/report.pdf": {registry.Office, registry.ShopKey},
+	"GET /shops":                 {registry.Office, registry.Shopkeeper},
+	"GET /shops/{id}/report":     {registry.Office, registry.Shopkeeper},
+	"GET /shops/{id}/report.pdf": {registry.Office, registry.Shopkeeper},
 }
 
 // publicRoutes are open to everybody: they hold no data of the city.

@@ -148,7 +148,7 @@ func TestRolesOpenTheirPagesAndNoOther(t *testing.T) {
 	for _, who := range []struct {
 		login string
 		role  registry.Role
-	}{{"office", registry.Office}, {"city", registry.City}, {"bakery", registry.ShopKey}} {
+	}{{"office", registry.Office}, {"city", registry.City}, {"bakery", registry.Shopkeeper}} {
 		s := newSite(t).as(who.login)
 		for _, p := range pages {
 			want := 404

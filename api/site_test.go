@@ -96,7 +96,7 @@ func newSite(t *testing.T) *site {
 		registry.Shop{ID: "s-001", Name: "まちのパン屋", Industry: "grocery", Area: "下連雀", JoinedAt: joined},
 		registry.Shop{ID: "s-002", Name: "駅前喫茶", Industry: "cafe", Area: "上連雀", JoinedAt: joined})
 	for _, s := range []registry.Staff{{Login: "office", Role: registry.Office}, {Login: "city", Role: registry.City},
-		{Login: "bakery", Role: registry.ShopKey, Shop: "s-001"}} {
+		{Login: "bakery", Role: registry.Shopkeeper, Shop: "s-001"}} {
 		s.PasswordHash = passwordHash()
 		_ = m.PutStaff(ctx, s)
 	}

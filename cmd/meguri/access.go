@@ -19,17 +19,14 @@ import (
 func (p *program) accessCommand() *cobra.Command {
 	access := &cobra.Command{Use: "access", Short: "who may log in to pages, and which programs may call the APIs"}
 	with := func(run func(context.Context, *sqlstore.Store, []string) error) func(*cobra.Command, []string) error {
-		return func(cmd *cobra.Command, args []string) (err error) {
-			a, err := p.open()
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, a.Close()) }()
-			store, err := a.ledger(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return run(cmd.Context(), store, args)
+		return func(cmd *cobra.Command, args []string) error {
+			return p.with(func(a *app) error {
+				store, err := a.ledger(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return run(cmd.Context(), store, args)
+			})
 		}
 	}
 
@@ -59,10 +56,10 @@ func (p *program) accessCommand() *cobra.Command {
 		Args: cobra.ExactArgs(2),
 		RunE: with(func(ctx context.Context, store *sqlstore.Store, args []string) error {
 			role := registry.Role(args[1])
-			if role != registry.Office && role != registry.City && role != registry.ShopKey {
+			if role != registry.Office && role != registry.City && role != registry.Shopkeeper {
 				return usageError{fmt.Errorf("there is no role %q; there are office, city, shop", args[1])}
 			}
-			if (role == registry.ShopKey) != (shop != "") {
+			if (role == registry.Shopkeeper) != (shop != "") {
 				return usageError{errors.New("--shop goes with the role shop, and the role shop needs it")}
 			}
 			password, err := p.newPassword()

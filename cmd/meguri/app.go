@@ -36,15 +36,18 @@ type app struct {
 	closers []func() error
 }
 
-func (p *program) open() (*app, error) {
+// with runs a command's work on the data folder, and closes what was opened.
+func (p *program) with(work func(*app) error) (err error) {
 	if err := os.MkdirAll(p.config.Dir, 0o750); err != nil {
-		return nil, fmt.Errorf("make data folder: %w", err)
+		return fmt.Errorf("make data folder: %w", err)
 	}
 	logger, err := newLogger(p.stderr, p.config.LogLevel)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &app{config: p.config, logger: logger}, nil
+	a := &app{config: p.config, logger: logger}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	return work(a)
 }
 
 // quiet keeps the log to warnings, for commands that serve the API to

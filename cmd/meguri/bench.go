@@ -278,7 +278,7 @@ func generateTransactions(path string, rows int) (err error) {
 func (p *program) duckCopyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "duckdb-copy CSV PARQUET", Hidden: true, Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			db, err := sql.Open("duckdb", "")
 			if err != nil {
 				return err

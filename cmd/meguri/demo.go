@@ -41,7 +41,7 @@ payments through the standard payment-data API, pseudonymizes them into the
 lake, and serves the pages. A second start uses what is there. Every screen says
 that the data are fictitious.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := city.Validate(); err != nil {
 				return usageError{err}
 			}
@@ -66,32 +66,29 @@ func (p *program) demo(ctx context.Context, city democity.Config, serve bool) (e
 	p.config.Demo, p.config.City, p.config.Programme = true, "デモ市", "デモ市デジタル商品券"
 	p.config.From, p.config.To = city.Days()
 	p.quiet()
-	a, err := p.open()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, a.Close()) }()
-	if !serve {
-		p.config.Listen = "127.0.0.1:0"
-	}
-	s, who, err := p.start(ctx, a)
-	if err != nil {
-		return err
-	}
-	if state.Done {
-		fmt.Fprintf(p.stderr, "the demo city in %s is there already\n", p.config.Dir)
-	} else if err := p.makeCity(ctx, a, who, s.address, state); err != nil {
-		return errors.Join(err, s.stop())
-	}
-	fmt.Fprintf(p.stderr, "ready after %.1f s\n", time.Since(started).Seconds())
-	if !serve {
-		return s.stop()
-	}
-	if err := p.announce(s); err != nil {
-		return errors.Join(err, s.stop())
-	}
-	p.printDemo(s.address, state)
-	return s.wait(ctx)
+	return p.with(func(a *app) error {
+		if !serve {
+			p.config.Listen = "127.0.0.1:0"
+		}
+		s, who, err := p.start(ctx, a)
+		if err != nil {
+			return err
+		}
+		if state.Done {
+			fmt.Fprintf(p.stderr, "the demo city in %s is there already\n", p.config.Dir)
+		} else if err := p.makeCity(ctx, a, who, s.address, state); err != nil {
+			return errors.Join(err, s.stop())
+		}
+		fmt.Fprintf(p.stderr, "ready after %.1f s\n", time.Since(started).Seconds())
+		if !serve {
+			return s.stop()
+		}
+		if err := p.announce(s); err != nil {
+			return errors.Join(err, s.stop())
+		}
+		p.printDemo(s.address, state)
+		return s.wait(ctx)
+	})
 }
 
 func (p *program) demoStatePath() string { return filepath.Join(p.config.Dir, "demo.json") }
@@ -234,7 +231,7 @@ func (p *program) demoStaff(ctx context.Context, store registry.Store, state dem
 	for _, s := range []registry.Staff{
 		{Login: "office", Role: registry.Office},
 		{Login: "city", Role: registry.City},
-		{Login: "shop", Role: registry.ShopKey, Shop: state.Shop},
+		{Login: "shop", Role: registry.Shopkeeper, Shop: state.Shop},
 	} {
 		if err := addStaff(ctx, store, s, state.Logins[s.Login]); err != nil {
 			return err

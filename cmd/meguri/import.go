@@ -32,7 +32,7 @@ Formats:
 	c.Flags().StringVar(&mapFile, "map", "", "mapping document (YAML) for --format csv")
 	c.Flags().StringVar(&encoding, "encoding", "auto", "auto, utf-8 or shift_jis")
 	c.Flags().StringVar(&source, "source", "", "name of the source, for mitaka-transactions (default \"mitaka\")")
-	c.RunE = func(cmd *cobra.Command, args []string) (err error) {
+	c.RunE = func(cmd *cobra.Command, args []string) error {
 		if *maps {
 			return p.printMaps()
 		}
@@ -43,23 +43,20 @@ Formats:
 		if err != nil {
 			return err
 		}
-		a, err := p.open()
-		if err != nil {
+		return p.with(func(a *app) error {
+			importer, err := a.importer(cmd.Context())
+			if err != nil {
+				return err
+			}
+			bar := p.progress("import")
+			options.Progress = func(done, total, rows int64) { bar.show(done, total, rows, "rows") }
+			summary, err := importer.Import(cmd.Context(), args[0], options)
+			bar.end()
+			if summary.Read > 0 || err == nil {
+				p.printSummary(filepath.Base(args[0]), summary)
+			}
 			return err
-		}
-		defer func() { err = errors.Join(err, a.Close()) }()
-		importer, err := a.importer(cmd.Context())
-		if err != nil {
-			return err
-		}
-		bar := p.progress("import")
-		options.Progress = func(done, total, rows int64) { bar.show(done, total, rows, "rows") }
-		summary, err := importer.Import(cmd.Context(), args[0], options)
-		bar.end()
-		if summary.Read > 0 || err == nil {
-			p.printSummary(filepath.Base(args[0]), summary)
-		}
-		return err
+		})
 	}
 	return c
 }

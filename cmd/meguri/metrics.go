@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -85,7 +84,7 @@ too few persons behind them are hidden (秘匿) by the rule set of the audience.
 		Example: `  meguri metrics run M07 --from 2024-06-01 --to 2024-06-30
   meguri metrics run M01a --from 2024-06-01 --to 2024-06-30 --by week,industry --format csv`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			q.Metric = args[0]
 			print, ok := map[string]func(io.Writer, disclosure.Released) error{
 				"table": func(w io.Writer, r disclosure.Released) error { return reports.Text(w, r, lang) },
@@ -98,23 +97,20 @@ too few persons behind them are hidden (秘匿) by the rule set of the audience.
 			if _, err := analytics.MetricByID(q.Metric); err != nil {
 				return fmt.Errorf("%w: \"meguri metrics list\" has them all", err)
 			}
-			a, err := p.open()
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, a.Close()) }()
-			from, to := a.period()
-			q.From, q.To = orElse(q.From, from), orElse(q.To, to)
-			p.sayIfLarge(a)
-			gate, err := a.gate()
-			if err != nil {
-				return err
-			}
-			released, err := gate.Release(cmd.Context(), q, disclosure.Audience(audience))
-			if err != nil {
-				return err
-			}
-			return print(p.stdout, released)
+			return p.with(func(a *app) error {
+				from, to := a.period()
+				q.From, q.To = orElse(q.From, from), orElse(q.To, to)
+				p.sayIfLarge(a)
+				gate, err := a.gate()
+				if err != nil {
+					return err
+				}
+				released, err := gate.Release(cmd.Context(), q, disclosure.Audience(audience))
+				if err != nil {
+					return err
+				}
+				return print(p.stdout, released)
+			})
 		},
 	}
 	f := c.Flags()

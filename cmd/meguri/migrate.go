@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -15,33 +14,30 @@ func (p *program) migrateCommand() *cobra.Command {
 		Short: "bring the databases up to date, and list every step with its note",
 		Long:  "Brings the databases up to date. Every other command does so too when it starts; this one shows the steps.",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			a, err := p.open()
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, a.Close()) }()
-			ledger, err := a.ledger(cmd.Context())
-			if err != nil {
-				return err
-			}
-			personal, err := a.ingestStore(cmd.Context())
-			if err != nil {
-				return err
-			}
-			for _, part := range []struct {
-				name  string
-				steps []sqldb.Migration
-			}{{"ledger", ledger.Migrations()}, {"ingest", personal.Migrations()}} {
-				for _, m := range part.steps {
-					state := "was there"
-					if m.Applied {
-						state = "applied"
-					}
-					fmt.Fprintf(p.stdout, "%s %s: %s\n  %s\n", part.name, m.Name, state, m.Note)
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.with(func(a *app) error {
+				ledger, err := a.ledger(cmd.Context())
+				if err != nil {
+					return err
 				}
-			}
-			return nil
+				personal, err := a.ingestStore(cmd.Context())
+				if err != nil {
+					return err
+				}
+				for _, part := range []struct {
+					name  string
+					steps []sqldb.Migration
+				}{{"ledger", ledger.Migrations()}, {"ingest", personal.Migrations()}} {
+					for _, m := range part.steps {
+						state := "was there"
+						if m.Applied {
+							state = "applied"
+						}
+						fmt.Fprintf(p.stdout, "%s %s: %s\n  %s\n", part.name, m.Name, state, m.Note)
+					}
+				}
+				return nil
+			})
 		},
 	}
 }

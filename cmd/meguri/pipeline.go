@@ -33,7 +33,7 @@ is the one of a running server, called with the token in MEGURI_TOKEN.`,
 	c.Flags().StringVar(&from.url, "url", "", "address of a running server, http://host:port")
 	c.Flags().BoolVar(&from.attributes, "attributes", true, "the server has residents and shops too, as ours has")
 	policyFile := c.Flags().String("policy", "", "field policy (YAML) instead of the one that comes with the program")
-	c.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx := cmd.Context()
 		keys, err := p.readKeys()
 		if err != nil {
@@ -50,21 +50,18 @@ is the one of a running server, called with the token in MEGURI_TOKEN.`,
 			}
 		}
 		p.quiet()
-		a, err := p.open()
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, a.Close()) }()
-		importer, err := a.importer(ctx)
-		if err != nil {
-			return err
-		}
-		if pull {
-			if err := p.pull(ctx, a, importer, from); err != nil {
+		return p.with(func(a *app) error {
+			importer, err := a.importer(ctx)
+			if err != nil {
 				return err
 			}
-		}
-		return p.pipeline(ctx, a, importer, keys, policy)
+			if pull {
+				if err := p.pull(ctx, a, importer, from); err != nil {
+					return err
+				}
+			}
+			return p.pipeline(ctx, a, importer, keys, policy)
+		})
 	}
 	return c
 }

@@ -28,24 +28,21 @@ func (p *program) reportCommand() *cobra.Command {
 		if out == "" {
 			return usageError{errors.New("report: where to? give --out FILE.html or FILE.pdf")}
 		}
-		a, err := p.open()
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, a.Close()) }()
-		first, last := a.period()
-		render, err := write(ctx, a, reports.Options{
-			Lang: lang, Demo: p.config.Demo, City: p.config.City, Programme: p.config.Programme,
-			From: orElse(from, first), To: orElse(to, last),
+		return p.with(func(a *app) error {
+			first, last := a.period()
+			render, err := write(ctx, a, reports.Options{
+				Lang: lang, Demo: p.config.Demo, City: p.config.City, Programme: p.config.Programme,
+				From: orElse(from, first), To: orElse(to, last),
+			})
+			if err != nil {
+				return err
+			}
+			if err := writeFile(out, render); err != nil {
+				return err
+			}
+			fmt.Fprintln(p.stdout, out)
+			return nil
 		})
-		if err != nil {
-			return err
-		}
-		if err := writeFile(out, render); err != nil {
-			return err
-		}
-		fmt.Fprintln(p.stdout, out)
-		return nil
 	}
 	report.AddCommand(flags(&cobra.Command{
 		Use: "ebpm", Short: "write the city's page (HTML)", Args: cobra.NoArgs,

@@ -19,21 +19,18 @@ SIGTERM: requests that are running end first.
 
 Client programs and staff are added with "meguri access".`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			a, err := p.open()
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, a.Close()) }()
-			s, _, err := p.start(cmd.Context(), a)
-			if err != nil {
-				return err
-			}
-			if err := p.announce(s); err != nil {
-				return errors.Join(err, s.stop())
-			}
-			a.logger.Info("serving", "address", s.address)
-			return s.wait(cmd.Context())
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.with(func(a *app) error {
+				s, _, err := p.start(cmd.Context(), a)
+				if err != nil {
+					return err
+				}
+				if err := p.announce(s); err != nil {
+					return errors.Join(err, s.stop())
+				}
+				a.logger.Info("serving", "address", s.address)
+				return s.wait(cmd.Context())
+			})
 		},
 	}
 	p.serverFlags(c)

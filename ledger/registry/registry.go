@@ -53,9 +53,9 @@ type Role string
 
 // The roles that pages know.
 const (
-	Office  Role = "office" // 運営事務局
-	City    Role = "city"   // 自治体: reads statistics
-	ShopKey Role = "shop"   // 店舗: its own report
+	Office     Role = "office" // 運営事務局
+	City       Role = "city"   // 自治体: reads statistics
+	Shopkeeper Role = "shop"   // 店舗: its own report
 )
 
 // Staff is somebody who logs in to pages.
@@ -63,7 +63,7 @@ type Staff struct {
 	Login        string
 	PasswordHash string // argon2id, PHC string format
 	Role         Role
-	Shop         string // for ShopKey: whose report
+	Shop         string // for Shopkeeper: whose report
 }
 
 // Client is a program that calls an API with a bearer token.
