@@ -242,13 +242,17 @@ func (p *program) demoStaff(ctx context.Context, store registry.Store, state dem
 
 // writeDemoConfig makes other commands on the folder know that it is a demo.
 func (p *program) writeDemoConfig() error {
-	text, err := yaml.Marshal(map[string]any{
+	settings := map[string]any{
 		"demo": true, "city": p.config.City, "programme": p.config.Programme, "from": p.config.From, "to": p.config.To,
-	})
+	}
+	if p.config.Database != "" {
+		settings["database"] = p.config.Database
+	}
+	text, err := yaml.Marshal(settings)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(p.config.Dir, "meguri.yaml"), text, 0o640)
+	return os.WriteFile(filepath.Join(p.config.Dir, "meguri.yaml"), text, 0o600)
 }
 
 func (p *program) printDemo(address string, state demoState) {
