@@ -79,6 +79,7 @@ func newRoot(p *program) *cobra.Command {
 		p.metricsCommand(),
 		p.reportCommand(),
 		p.keysCommand(),
+		p.ledgerCommand(),
 		p.accessCommand(),
 		p.migrateCommand(),
 		p.benchCommand(),

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -65,6 +66,7 @@ func TestStore(t *testing.T, open Open) {
 		{"changes come in sequence, without gap, whole", testChanges},
 		{"callers at once lose nothing and repeat nothing", testConcurrent},
 		{"what is absent is not found", testNotFound},
+		{"the books can be verified, and a journal written", testAudit},
 	}
 	for _, test := range tests {
 		t.Run(test.claim, func(t *testing.T) {
@@ -407,6 +409,35 @@ func testNotFound(t *testing.T, b bench) {
 	b.post(refused)
 	if _, err := b.Transaction(ctx, refused.ID); !errors.Is(err, ledger.ErrNotFound) {
 		t.Errorf("refused transaction: got %v, want ErrNotFound", err)
+	}
+}
+
+func testAudit(t *testing.T, b bench) {
+	audited, ok := b.Store.(ledger.Audited)
+	if !ok {
+		t.Fatal("the store cannot be audited")
+	}
+	ctx, quiet := context.Background(), func(int64) {}
+	if audit, err := ledger.Verify(ctx, audited, quiet); err != nil || audit.Entries != 0 || audit.Accounts != 7 {
+		t.Errorf("an empty ledger: got %+v, %v", audit, err)
+	}
+	b.mustPost(charge())
+	pay := tx(ledger.Pay, move("lot", "shop", 700))
+	if _, err := b.Post(ctx, pay, tx(ledger.Pay, move("lot", "shop", 9999)), cancel(pay.ID), charge()); err != nil {
+		t.Fatal(err)
+	}
+	audit, err := ledger.Verify(ctx, audited, quiet)
+	if err != nil || audit.Transactions != 4 || audit.Entries != 6 || audit.Batches != 2 || len(audit.Seal) != 64 {
+		t.Errorf("got %+v, %v, want 4 transactions, 6 entries and 2 batches", audit, err)
+	}
+	var journal strings.Builder
+	if err := ledger.WriteJournal(ctx, &journal, audited, quiet); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`lot  1000 "v" = 1000 "v"`, `lot  -700 "v" = 500 "v"`, "cancels:" + pay.ID} {
+		if !strings.Contains(journal.String(), want) {
+			t.Errorf("the journal does not say %s:\n%s", want, journal.String())
+		}
 	}
 }
 

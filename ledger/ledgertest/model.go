@@ -162,6 +162,11 @@ func checkAgainst(ctx context.Context, r *rapid.T, store ledger.Store, m *model,
 	if err != nil {
 		r.Fatal(err)
 	}
+	if audited, ok := store.(ledger.Audited); ok {
+		if _, err := ledger.Verify(ctx, audited, func(int64) {}); err != nil {
+			r.Fatal(err)
+		}
+	}
 	replayed := map[ledger.AccountID]ledger.Yen{}
 	next := end + 1
 	var last time.Time

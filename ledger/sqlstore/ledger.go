@@ -88,6 +88,9 @@ func (s *Store) Post(ctx context.Context, txs ...ledger.Transaction) ([]ledger.O
 				return err
 			}
 		}
+		if err := p.seal(ctx, outcomes); err != nil {
+			return err
+		}
 		for id, b := range state.Accounts {
 			if b.Version == before[id] {
 				continue
@@ -102,6 +105,41 @@ func (s *Store) Post(ctx context.Context, txs ...ledger.Transaction) ([]ledger.O
 		return nil, fmt.Errorf("post %d transactions: %w", len(txs), err)
 	}
 	return outcomes, nil
+}
+
+// seal closes a batch that posted something.
+func (p *prepared) seal(ctx context.Context, outcomes []ledger.Outcome) error {
+	var posted []ledger.Posted
+	for _, o := range outcomes {
+		if o.Err == nil && !o.Replay {
+			posted = append(posted, o.Posted)
+		}
+	}
+	if len(posted) == 0 {
+		return nil
+	}
+	last, err := p.stmt(ctx, "last_seal")
+	if err != nil {
+		return err
+	}
+	var previous string
+	if err := last.QueryRowContext(ctx).Scan(&previous); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	return p.exec(ctx, "insert_batch", posted[0].First(), posted[len(posted)-1].Last(), ledger.Seal(previous, posted))
+}
+
+// Batches implements ledger.Audited.
+func (s *Store) Batches(ctx context.Context, after ledger.Seq, limit int) ([]ledger.Batch, error) {
+	return collect(ctx, s.db, s.statements.Get("batches_after"), func(scan func(...any) error) (b ledger.Batch, err error) {
+		err = scan(&b.First, &b.Last, &b.Seal)
+		return b, err
+	}, after, limit)
+}
+
+// Accounts implements ledger.Audited.
+func (s *Store) Accounts(ctx context.Context, after ledger.AccountID, limit int) ([]ledger.Balance, error) {
+	return collect(ctx, s.db, s.statements.Get("accounts_after"), scanBalance, after, limit)
 }
 
 // state reads the end of the ledger, and the accounts and IDs that a batch
@@ -242,25 +280,57 @@ func (s *Store) Transaction(ctx context.Context, id string) (ledger.Posted, erro
 	return s.readEntries(ctx, known.Posted)
 }
 
-// Changes implements ledger.Store.
+// Changes implements ledger.Store: two statements a page.
 func (s *Store) Changes(ctx context.Context, after ledger.Seq, limit int) ([]ledger.Posted, error) {
-	known, err := collect(ctx, s.db, s.statements.Get("transactions_after"), scanTransaction, after, limit)
+	rows, err := collect(ctx, s.db, s.statements.Get("transactions_after"), scanStretch, after, limit)
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	// As many as fit in limit entries, and the first in any case.
+	n := 1
+	for n < len(rows) && rows[n].last <= rows[0].first-1+ledger.Seq(limit) {
+		n++
+	}
+	rows = rows[:n]
+	entries, err := collect(ctx, s.db, s.statements.Get("entries_between"), scanOwnedEntry, rows[0].first, rows[n-1].last)
 	if err != nil {
 		return nil, err
 	}
-	var page []ledger.Posted
-	entries := 0
-	for _, k := range known {
-		p, err := s.readEntries(ctx, k.Posted)
-		if err != nil {
-			return nil, err
+	page := make([]ledger.Posted, n)
+	for i, r := range rows {
+		page[i] = r.Posted
+		for len(entries) > 0 && entries[0].transaction == r.ID {
+			page[i].Entries = append(page[i].Entries, entries[0].Entry)
+			page[i].Transfers = append(page[i].Transfers, entries[0].Transfer)
+			entries = entries[1:]
 		}
-		if entries += len(p.Entries); entries > limit && len(page) > 0 {
-			break
-		}
-		page = append(page, p)
+	}
+	if len(entries) > 0 {
+		return nil, fmt.Errorf("read changes: entry %d is of no transaction", entries[0].Seq)
 	}
 	return page, nil
+}
+
+// stretch is a posted transaction with its place.
+type stretch struct {
+	ledger.Posted
+	first, last ledger.Seq
+}
+
+func scanStretch(scan func(...any) error) (r stretch, err error) {
+	known, err := scanTransaction(func(into ...any) error { return scan(append(into, &r.first, &r.last)...) })
+	r.Posted = known.Posted
+	return r, err
+}
+
+type ownedEntry struct {
+	ledger.Entry
+	transaction string
+}
+
+func scanOwnedEntry(scan func(...any) error) (e ownedEntry, err error) {
+	err = scan(&e.transaction, &e.Seq, &e.Programme, &e.Debit, &e.Credit, &e.Amount, &e.DebitAfter, &e.CreditAfter)
+	return e, err
 }
 
 func (s *Store) readEntries(ctx context.Context, p ledger.Posted) (ledger.Posted, error) {

@@ -119,7 +119,10 @@ func micros(t time.Time) int64 { return t.UnixMicro() }
 
 func instant(us int64) time.Time { return time.UnixMicro(us).UTC() }
 
-var _ ledger.Store = (*Store)(nil)
+var (
+	_ ledger.Store   = (*Store)(nil)
+	_ ledger.Audited = (*Store)(nil)
+)
 
 // PrepareAll prepares every statement on the store's engine.
 func (s *Store) PrepareAll(ctx context.Context) error { return s.statements.PrepareAll(ctx, s.db) }

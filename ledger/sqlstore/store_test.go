@@ -3,6 +3,7 @@ package sqlstore_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -164,4 +165,56 @@ func TestRegistry_KeepsWhatItIsGiven(t *testing.T) {
 			t.Errorf("programmes: got %+v, %v", all, err)
 		}
 	})
+}
+
+// Whoever changes the past, past the triggers too, is told by verify.
+func TestVerify_NamesTheFirstFault(t *testing.T) {
+	drop := map[sqldb.Dialect]string{
+		sqldb.SQLite: `DROP TRIGGER transfers_keep_update; DROP TRIGGER transfers_keep_delete;
+			DROP TRIGGER transactions_keep_update; DROP TRIGGER batches_keep_update; DROP TRIGGER batches_keep_delete`,
+		sqldb.Postgres: `DROP TRIGGER transfers_keep ON transfers; DROP TRIGGER transactions_keep ON transactions;
+			DROP TRIGGER batches_keep ON batches`,
+	}
+	for name, c := range map[string]struct {
+		tamper string
+		want   string
+	}{
+		"an amount":             {"UPDATE transfers SET amount_yen = 7 WHERE seq = 3", "entry 3: the balances after"},
+		"an amount and balance": {"UPDATE transfers SET amount_yen = 7, debit_after = debit_after + 3, credit_after = credit_after - 3 WHERE seq = 5", "seal of the batch"},
+		"an actor":              {"UPDATE transactions SET actor = 'nobody' WHERE first_seq = 2", "entry 2: the seal of the batch from 2 to 2"},
+		"a row taken out":       {"DELETE FROM transfers WHERE seq = 5", "has no entries"},
+		"a seal":                {"UPDATE batches SET seal = 'x' WHERE first_seq = 4", "entry 4: the seal"},
+		"a batch taken out":     {"DELETE FROM batches WHERE first_seq = 5", "entry 5: no batch"},
+		"an account":            {"UPDATE accounts SET credits = credits + 1 WHERE id = 'l'", "account l holds"},
+		"a time":                {"UPDATE transactions SET ledger_at = ledger_at - 1000000000 WHERE first_seq = 4", "entry 4: ledger time runs backwards"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, s *sqlstore.Store, db *sqldb.DB) {
+				ctx := context.Background()
+				err := s.OpenAccounts(ctx, ledger.Account{ID: "f", Programme: "v", Kind: ledger.FundsPaid, Owner: "v"},
+					ledger.Account{ID: "l", Programme: "v", Kind: ledger.ResidentLot, Owner: "r"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i := range 5 {
+					_, err := s.Post(ctx, ledger.Transaction{ID: fmt.Sprint(i), Kind: ledger.Charge, Actor: "a",
+						Transfers: []ledger.Transfer{{Debit: "f", Credit: "l", Amount: 10}}})
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				if _, err := ledger.Verify(ctx, s, func(int64) {}); err != nil {
+					t.Fatalf("before: %v", err)
+				}
+				if _, err := db.ExecContext(ctx, drop[db.Dialect]+"; "+c.tamper); err != nil {
+					t.Fatal(err)
+				}
+				_, err = ledger.Verify(ctx, s, func(int64) {})
+				var fault *ledger.FaultError
+				if !errors.As(err, &fault) || !strings.Contains(err.Error(), c.want) {
+					t.Errorf("got %v, want a fault that says %q", err, c.want)
+				}
+			})
+		})
+	}
 }

@@ -1,0 +1,2 @@
+-- The seal that the next one follows.
+SELECT seal FROM batches ORDER BY first_seq DESC LIMIT 1
