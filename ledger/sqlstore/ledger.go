@@ -3,8 +3,11 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"meguri/ledger"
@@ -70,11 +73,12 @@ func scanBalance(scan func(...any) error) (b ledger.Balance, err error) {
 }
 
 // Post implements ledger.Store: it reads the state that the batch names, folds
-// the batch, and writes what came of it.
+// the batch, and writes what came of it, each with one statement for the whole
+// batch.
 func (s *Store) Post(ctx context.Context, txs ...ledger.Transaction) ([]ledger.Outcome, error) {
 	var outcomes []ledger.Outcome
-	err := s.inTx(ctx, func(p *prepared) error {
-		state, err := p.state(ctx, txs)
+	err := s.db.InTx(ctx, func(tx *sql.Tx) error {
+		state, seal, err := s.state(ctx, tx, txs)
 		if err != nil {
 			return err
 		}
@@ -83,23 +87,7 @@ func (s *Store) Post(ctx context.Context, txs ...ledger.Transaction) ([]ledger.O
 			before[id] = b.Version
 		}
 		outcomes = ledger.Fold(state, txs, s.now())
-		for i, o := range outcomes {
-			if err := p.keep(ctx, state, txs[i], o); err != nil {
-				return err
-			}
-		}
-		if err := p.seal(ctx, outcomes); err != nil {
-			return err
-		}
-		for id, b := range state.Accounts {
-			if b.Version == before[id] {
-				continue
-			}
-			if err := p.exec(ctx, "update_account", b.Debits, b.Credits, b.Version, id); err != nil {
-				return err
-			}
-		}
-		return nil
+		return s.keep(ctx, tx, txs, outcomes, seal, touched(state, before))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("post %d transactions: %w", len(txs), err)
@@ -107,26 +95,126 @@ func (s *Store) Post(ctx context.Context, txs ...ledger.Transaction) ([]ledger.O
 	return outcomes, nil
 }
 
-// seal closes a batch that posted something.
-func (p *prepared) seal(ctx context.Context, outcomes []ledger.Outcome) error {
-	var posted []ledger.Posted
-	for _, o := range outcomes {
-		if o.Err == nil && !o.Replay {
-			posted = append(posted, o.Posted)
+// The rows of a batch go to the database as one JSON list each, which both
+// engines read.
+type (
+	transactionRow struct {
+		ID         string `json:"id"`
+		Hash       string `json:"hash"`
+		Refusal    string `json:"refusal"`
+		Kind       string `json:"kind"`
+		Resident   string `json:"resident"`
+		Shop       string `json:"shop"`
+		Terminal   string `json:"terminal"`
+		Actor      string `json:"actor"`
+		Reason     string `json:"reason"`
+		Parent     string `json:"parent"`
+		HappenedAt int64  `json:"happened_at"`
+		LedgerAt   int64  `json:"ledger_at"`
+		BusinessOn string `json:"business_on"`
+		FirstSeq   *int64 `json:"first_seq"` // null for a refusal
+		LastSeq    *int64 `json:"last_seq"`
+	}
+	transferRow struct {
+		Seq         ledger.Seq `json:"seq"`
+		Transaction string     `json:"transaction_id"`
+		Programme   string     `json:"programme"`
+		Debit       string     `json:"debit"`
+		Credit      string     `json:"credit"`
+		AmountYen   ledger.Yen `json:"amount_yen"`
+		DebitAfter  ledger.Yen `json:"debit_after"`
+		CreditAfter ledger.Yen `json:"credit_after"`
+	}
+	accountRow struct {
+		ID      ledger.AccountID `json:"id"`
+		Debits  ledger.Yen       `json:"debits"`
+		Credits ledger.Yen       `json:"credits"`
+		Version int64            `json:"version"`
+	}
+)
+
+// touched are the accounts whose counters the fold changed.
+func touched(state *ledger.State, before map[ledger.AccountID]int64) (rows []accountRow) {
+	for id, b := range state.Accounts {
+		if b.Version != before[id] {
+			rows = append(rows, accountRow{id, b.Debits, b.Credits, b.Version})
 		}
+	}
+	return rows
+}
+
+// keep writes a batch: nothing for a replay or a conflict, one row for a
+// refusal, and the transfers as well for what was posted, under a seal.
+func (s *Store) keep(ctx context.Context, tx *sql.Tx, txs []ledger.Transaction, outcomes []ledger.Outcome, seal string, accounts []accountRow) error {
+	var answers []transactionRow
+	var transfers []transferRow
+	var posted []ledger.Posted
+	for i, o := range outcomes {
+		if o.Replay || errors.Is(o.Err, ledger.ErrConflict) {
+			continue
+		}
+		answers = append(answers, rowOf(txs[i], o))
+		if o.Err != nil {
+			continue
+		}
+		posted = append(posted, o.Posted)
+		for _, e := range o.Posted.Entries {
+			transfers = append(transfers, transferRow{
+				e.Seq, o.Posted.ID, string(e.Programme), string(e.Debit), string(e.Credit), e.Amount, e.DebitAfter, e.CreditAfter,
+			})
+		}
+	}
+	if err := s.write(ctx, tx, "insert_transactions", answers, len(answers)); err != nil {
+		return err
 	}
 	if len(posted) == 0 {
 		return nil
 	}
-	last, err := p.stmt(ctx, "last_seal")
+	if err := s.write(ctx, tx, "insert_transfers", transfers, len(transfers)); err != nil {
+		return err
+	}
+	if err := s.write(ctx, tx, "update_accounts", accounts, len(accounts)); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, s.statements.Get("insert_batch"),
+		posted[0].First(), posted[len(posted)-1].Last(), ledger.Seal(seal, posted))
+	return err
+}
+
+func rowOf(tx ledger.Transaction, o ledger.Outcome) transactionRow {
+	p := o.Posted
+	if o.Err != nil {
+		p = ledger.Posted{Transaction: tx, LedgerAt: time.UnixMicro(0)}
+	}
+	row := transactionRow{
+		ID: tx.ID, Hash: tx.Hash(), Refusal: ledger.RefusalCode(o.Err), Kind: string(tx.Kind),
+		Resident: tx.Resident, Shop: tx.Shop, Terminal: tx.Terminal, Actor: tx.Actor, Reason: tx.Reason, Parent: tx.Parent,
+		HappenedAt: micros(p.At), LedgerAt: micros(p.LedgerAt), BusinessOn: p.BusinessOn,
+	}
+	if o.Err == nil {
+		first, last := int64(p.First()), int64(p.Last())
+		row.FirstSeq, row.LastSeq = &first, &last
+	}
+	return row
+}
+
+// write runs a statement over a list of rows, and checks that it took them all.
+func (s *Store) write(ctx context.Context, tx *sql.Tx, statement string, rows any, n int) error {
+	if n == 0 {
+		return nil
+	}
+	list, err := json.Marshal(rows)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", statement, err)
 	}
-	var previous string
-	if err := last.QueryRowContext(ctx).Scan(&previous); err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return err
+	result, err := tx.ExecContext(ctx, s.statements.Get(statement), string(list))
+	if err != nil {
+		return fmt.Errorf("%s: %w", statement, err)
 	}
-	return p.exec(ctx, "insert_batch", posted[0].First(), posted[len(posted)-1].Last(), ledger.Seal(previous, posted))
+	if took, err := result.RowsAffected(); err != nil || took != int64(n) {
+		return errors.Join(err, fmt.Errorf("%s: %d of %d rows", statement, took, n))
+	}
+	return nil
 }
 
 // Batches implements ledger.Audited.
@@ -142,130 +230,80 @@ func (s *Store) Accounts(ctx context.Context, after ledger.AccountID, limit int)
 	return collect(ctx, s.db, s.statements.Get("accounts_after"), scanBalance, after, limit)
 }
 
-// state reads the end of the ledger, and the accounts and IDs that a batch
-// names.
-func (p *prepared) state(ctx context.Context, txs []ledger.Transaction) (*ledger.State, error) {
+// state reads what a batch names: the answers under its IDs and those of the
+// payments it cancels, the accounts that these and its transfers touch, locked,
+// and the end of the ledger.
+func (s *Store) state(ctx context.Context, tx *sql.Tx, txs []ledger.Transaction) (_ *ledger.State, seal string, err error) {
 	state := &ledger.State{
 		Accounts: map[ledger.AccountID]*ledger.Balance{},
 		Known:    map[string]*ledger.Known{},
 	}
-	for _, tx := range txs {
-		for _, id := range []string{tx.ID, tx.Parent} {
-			if err := p.readKnown(ctx, state, id); err != nil {
-				return nil, err
-			}
+	ids, accounts := map[string]bool{}, map[string]bool{}
+	for _, t := range txs {
+		ids[t.ID], ids[t.Parent] = true, true
+		for _, m := range t.Transfers {
+			accounts[string(m.Debit)], accounts[string(m.Credit)] = true, true
 		}
 	}
-	var accounts []ledger.AccountID
-	for _, tx := range txs {
-		for _, t := range tx.Transfers {
-			accounts = append(accounts, t.Debit, t.Credit)
-		}
+	delete(ids, "")
+	if err := s.readKnown(ctx, tx, state, ids); err != nil {
+		return nil, "", err
 	}
 	for _, known := range state.Known {
 		for _, e := range known.Posted.Entries {
-			accounts = append(accounts, e.Debit, e.Credit)
+			accounts[string(e.Debit)], accounts[string(e.Credit)] = true, true
 		}
 	}
-	for _, id := range accounts {
-		if err := p.readAccount(ctx, state, id); err != nil {
-			return nil, err
-		}
+	balances, err := collect(ctx, tx, s.statements.Get("accounts_for_update"), scanBalance, listOf(accounts))
+	if err != nil {
+		return nil, "", fmt.Errorf("read accounts: %w", err)
 	}
-
+	for i := range balances {
+		state.Accounts[balances[i].ID] = &balances[i]
+	}
 	// The end of the ledger is read last: on PostgreSQL the row locks above make
 	// a batch that meets another one wait here, or fail to serialize and retry.
-	last, err := p.stmt(ctx, "last_transfer")
-	if err != nil {
-		return nil, err
-	}
 	var at int64
-	switch err := last.QueryRowContext(ctx).Scan(&state.LastSeq, &at); {
-	case errors.Is(err, sql.ErrNoRows):
-	case err != nil:
-		return nil, err
-	default:
-		state.LastAt = instant(at)
+	if err := tx.QueryRowContext(ctx, s.statements.Get("ledger_end")).Scan(&state.LastSeq, &at, &seal); err != nil {
+		return nil, "", fmt.Errorf("read the end of the ledger: %w", err)
 	}
-	return state, nil
+	state.LastAt = instant(at)
+	return state, seal, nil
 }
 
-func (p *prepared) readAccount(ctx context.Context, state *ledger.State, id ledger.AccountID) error {
-	if _, seen := state.Accounts[id]; seen {
+func (s *Store) readKnown(ctx context.Context, tx *sql.Tx, state *ledger.State, ids map[string]bool) error {
+	known, err := collect(ctx, tx, s.statements.Get("transactions_by_id"), scanTransaction, listOf(ids))
+	if err != nil {
+		return fmt.Errorf("read transactions: %w", err)
+	}
+	if len(known) == 0 {
 		return nil
 	}
-	st, err := p.stmt(ctx, "account_for_update")
+	found := map[string]bool{}
+	for i := range known {
+		found[known[i].Posted.ID] = true
+		state.Known[known[i].Posted.ID] = &known[i]
+	}
+	entries, err := collect(ctx, tx, s.statements.Get("entries_by_transaction"), scanOwnedEntry, listOf(found))
 	if err != nil {
-		return err
+		return fmt.Errorf("read entries: %w", err)
 	}
-	b, err := scanBalance(st.QueryRowContext(ctx, id).Scan)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil // Fold refuses what names it
+	for _, e := range entries {
+		p := &state.Known[e.transaction].Posted
+		p.Entries = append(p.Entries, e.Entry)
+		p.Transfers = append(p.Transfers, e.Transfer)
 	}
-	if err != nil {
-		return fmt.Errorf("read account: %w", err)
-	}
-	state.Accounts[id] = &b
 	return nil
 }
 
-func (p *prepared) readKnown(ctx context.Context, state *ledger.State, id string) error {
-	if _, seen := state.Known[id]; seen || id == "" {
-		return nil
+// listOf is a set as a JSON list, sorted, so that every batch locks in one
+// order.
+func listOf(set map[string]bool) string {
+	list, err := json.Marshal(append([]string{}, slices.Sorted(maps.Keys(set))...)) // an empty list, never null
+	if err != nil {                                                                 // texts cannot fail to encode
+		panic("sqlstore: encode list: " + err.Error())
 	}
-	st, err := p.stmt(ctx, "transaction")
-	if err != nil {
-		return err
-	}
-	known, err := scanTransaction(st.QueryRowContext(ctx, id).Scan)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read transaction: %w", err)
-	}
-	if known.Refusal == "" {
-		entries, err := p.stmt(ctx, "entries")
-		if err != nil {
-			return err
-		}
-		rows, err := entries.QueryContext(ctx, id)
-		if err != nil {
-			return err
-		}
-		if known.Posted, err = withEntries(known.Posted, rows); err != nil {
-			return err
-		}
-	}
-	state.Known[id] = &known
-	return nil
-}
-
-// keep writes one outcome: nothing for a replay or a conflict, one row for a
-// refusal, and the transfers as well for what was posted.
-func (p *prepared) keep(ctx context.Context, state *ledger.State, tx ledger.Transaction, o ledger.Outcome) error {
-	if o.Replay || errors.Is(o.Err, ledger.ErrConflict) {
-		return nil
-	}
-	row, refusal := o.Posted, ledger.RefusalCode(o.Err)
-	var first, last any
-	if o.Err != nil {
-		row = ledger.Posted{Transaction: tx, LedgerAt: time.UnixMicro(0)}
-	} else {
-		first, last = row.First(), row.Last()
-	}
-	err := p.exec(ctx, "insert_transaction", tx.ID, tx.Hash(), refusal, tx.Kind, tx.Resident, tx.Shop, tx.Terminal,
-		tx.Actor, tx.Reason, tx.Parent, micros(row.At), micros(row.LedgerAt), row.BusinessOn, first, last)
-	if err != nil {
-		return err
-	}
-	for _, e := range row.Entries {
-		err := p.exec(ctx, "insert_transfer", e.Seq, tx.ID, e.Programme, e.Debit, e.Credit, e.Amount, e.DebitAfter, e.CreditAfter)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return string(list)
 }
 
 // Transaction implements ledger.Store.

@@ -1,2 +1,0 @@
--- The seal that the next one follows.
-SELECT seal FROM batches ORDER BY first_seq DESC LIMIT 1
