@@ -299,8 +299,9 @@ func (s *Store) readKnown(ctx context.Context, tx *sql.Tx, state *ledger.State, 
 // listOf is a set as a JSON list, sorted, so that every batch locks in one
 // order.
 func listOf(set map[string]bool) string {
-	list, err := json.Marshal(append([]string{}, slices.Sorted(maps.Keys(set))...)) // an empty list, never null
-	if err != nil {                                                                 // texts cannot fail to encode
+	ids := append([]string{}, slices.Sorted(maps.Keys(set))...) // an empty list, never null
+	list, err := json.Marshal(ids)
+	if err != nil { // texts cannot fail to encode
 		panic("sqlstore: encode list: " + err.Error())
 	}
 	return string(list)
