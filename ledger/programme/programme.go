@@ -9,6 +9,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"meguri/ledger"
@@ -74,12 +76,57 @@ type Poster interface {
 	Post(ctx context.Context, tx ledger.Transaction) (ledger.Outcome, error)
 }
 
-// Desk is the counter at which programmes are bought and used.
+// Desk is the counter at which programmes are bought and used. It must not be
+// copied after its first use.
 type Desk struct {
 	Programmes Store
 	Ledger     ledger.Store
 	Poster     Poster
 	Now        func() time.Time
+
+	// Neither a programme nor the nature of an account ever changes, so what was
+	// seen once need not be asked for again at every payment.
+	programmes sync.Map // ledger.ProgrammeID → Programme
+	opened     sync.Map // ledger.AccountID → ledger.Account
+	count      atomic.Int64
+}
+
+// maxOpened bounds what the desk remembers: about 200 bytes an account.
+const maxOpened = 250_000
+
+func (d *Desk) programme(ctx context.Context, id ledger.ProgrammeID) (Programme, error) {
+	if p, ok := d.programmes.Load(id); ok {
+		return p.(Programme), nil
+	}
+	p, err := d.Programmes.Programme(ctx, id)
+	if err == nil {
+		d.programmes.Store(id, p)
+	}
+	return p, err
+}
+
+// open makes the accounts that the desk has not seen.
+func (d *Desk) open(ctx context.Context, accounts ...ledger.Account) error {
+	var fresh []ledger.Account
+	for _, a := range accounts {
+		if seen, ok := d.opened.Load(a.ID); !ok || seen != a {
+			fresh = append(fresh, a)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	if err := d.Ledger.OpenAccounts(ctx, fresh...); err != nil {
+		return err
+	}
+	if d.count.Add(int64(len(fresh))) > maxOpened {
+		d.opened.Clear()
+		d.count.Store(0)
+	}
+	for _, a := range fresh {
+		d.opened.Store(a.ID, a)
+	}
+	return nil
 }
 
 // Open adds a programme and its funds.
@@ -107,7 +154,7 @@ type Origin struct {
 // Charge sells units of a programme to a resident: the price comes from the
 // paid funds and the premium from the premium funds.
 func (d *Desk) Charge(ctx context.Context, o Origin, resident string, id ledger.ProgrammeID, units int) (ledger.Outcome, error) {
-	p, err := d.Programmes.Programme(ctx, id)
+	p, err := d.programme(ctx, id)
 	if err != nil {
 		return ledger.Outcome{}, err
 	}
@@ -136,7 +183,7 @@ func (d *Desk) Charge(ctx context.Context, o Origin, resident string, id ledger.
 // Grant gives a resident value that nobody paid for, for example points for an
 // event.
 func (d *Desk) Grant(ctx context.Context, o Origin, resident string, id ledger.ProgrammeID, amount ledger.Yen) (ledger.Outcome, error) {
-	p, err := d.Programmes.Programme(ctx, id)
+	p, err := d.programme(ctx, id)
 	if err != nil {
 		return ledger.Outcome{}, err
 	}
@@ -166,7 +213,7 @@ func (d *Desk) Pay(ctx context.Context, o Origin, resident, shop, terminal strin
 	var transfers []ledger.Transfer
 	var takings []ledger.Account
 	for _, part := range parts {
-		p, err := d.Programmes.Programme(ctx, part.Programme)
+		p, err := d.programme(ctx, part.Programme)
 		if err != nil {
 			return ledger.Outcome{}, err
 		}
@@ -180,7 +227,7 @@ func (d *Desk) Pay(ctx context.Context, o Origin, resident, shop, terminal strin
 		takings = append(takings, ledger.Account{ID: till, Programme: part.Programme, Kind: ledger.ShopUnsettled, Owner: shop})
 		transfers = append(transfers, ledger.Transfer{Debit: LotID(part.Programme, resident), Credit: till, Amount: part.Amount})
 	}
-	if err := d.Ledger.OpenAccounts(ctx, takings...); err != nil {
+	if err := d.open(ctx, takings...); err != nil {
 		return ledger.Outcome{}, err
 	}
 	return d.Poster.Post(ctx, ledger.Transaction{
@@ -203,7 +250,7 @@ func (d *Desk) Cancel(ctx context.Context, o Origin, payment, reason string) (le
 }
 
 func (d *Desk) openLot(ctx context.Context, p Programme, resident string) error {
-	return d.Ledger.OpenAccounts(ctx, ledger.Account{
+	return d.open(ctx, ledger.Account{
 		ID: LotID(p.ID, resident), Programme: p.ID, Kind: ledger.ResidentLot, Owner: resident,
 	})
 }
