@@ -132,9 +132,9 @@ type released struct {
 	} `json:"rows"`
 }
 
-// scriptMeasure: measure NAME KEY [SCALE] compares a measure of the last
-// "metrics run --format json" with a figure of the UCI reference, to the six
-// digits that it has.
+// scriptMeasure: measure NAME[+NAME...] KEY [SCALE] compares a measure, or a sum
+// of measures, of the last "metrics run --format json" with a figure of the UCI
+// reference, to the six digits that it has.
 func scriptMeasure(ts *testscript.TestScript, neg bool, args []string) {
 	var got released
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &got))
@@ -150,11 +150,15 @@ func scriptMeasure(ts *testscript.TestScript, neg bool, args []string) {
 		scale, err = strconv.ParseFloat(args[2], 64)
 		ts.Check(err)
 	}
-	v, ok := got.Rows[0].Values[args[0]]
-	if !ok || v.State != "shown" {
-		ts.Fatalf("measure %q is not shown", args[0])
+	var sum float64
+	for name := range strings.SplitSeq(args[0], "+") {
+		v, ok := got.Rows[0].Values[name]
+		if !ok || v.State != "shown" {
+			ts.Fatalf("measure %q is not shown", name)
+		}
+		sum += v.Value
 	}
-	if value := math.Round(v.Value/scale*1e6) / 1e6; value != want {
+	if value := math.Round(sum/scale*1e6) / 1e6; value != want {
 		ts.Fatalf("%s: got %v, want %s = %v", args[0], value, args[1], want)
 	}
 }
