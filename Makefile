@@ -14,9 +14,10 @@ DATA        ?= meguri-data
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
+# No -trimpath: the build then shares its cache with the tests.
 build: ## build bin/meguri
 	@mkdir -p bin
-	$(GO) build -trimpath -tags $(TAGS) -ldflags "-X main.version=$$(git describe --tags --always --dirty 2>/dev/null || echo devel)" -o $(BIN) ./cmd/meguri
+	$(GO) build -tags $(TAGS) -ldflags "-X main.version=$$(git describe --tags --always --dirty 2>/dev/null || echo devel)" -o $(BIN) ./cmd/meguri
 
 run: build ## make a demo city, run the whole way of the data, serve the pages
 	$(BIN) demo --dir $(DATA)

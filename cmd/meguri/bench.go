@@ -376,7 +376,7 @@ func (p *program) benchBuild(ctx context.Context, quick bool) (_ []figure, err e
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	binary := filepath.Join(dir, "meguri")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "duckdb_arrow", "-o", binary, "./cmd/meguri")
+	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "duckdb_arrow", "-o", binary, "./cmd/meguri")
 	cmd.Env = os.Environ()
 	name := "build from a warm cache"
 	if !quick {
