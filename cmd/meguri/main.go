@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -99,7 +100,10 @@ func asUsage(c *cobra.Command) {
 	if check := c.Args; check != nil {
 		c.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
-				return usageError{fmt.Errorf("%s: %w", cmd.CommandPath(), err)}
+				if !cmd.HasParent() {
+					return usageError{err}
+				}
+				return usageError{fmt.Errorf("%s: %w", strings.TrimPrefix(cmd.CommandPath(), "meguri "), err)}
 			}
 			return nil
 		}
