@@ -7,9 +7,14 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"meguri/ledger/registry"
 )
+
+// clientTTL is for how long a token is believed: one that is revoked dies
+// within it.
+const clientTTL = 10 * time.Second
 
 // scopeBackdate is the one scope that depends on a request's content: saying
 // that something happened at another time than now.
@@ -26,7 +31,7 @@ func (s *server) authorise(next http.Handler) http.Handler {
 			s.fail(w, r, errNoPage)
 			return
 		}
-		req.operation = op.id
+		req.operation, req.contract = op.id, op
 		if op.public {
 			next.ServeHTTP(w, r)
 			return
@@ -48,7 +53,8 @@ func (s *server) authorise(next http.Handler) http.Handler {
 				return
 			}
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), clientKey{}, client)))
+		req.client = client
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -59,7 +65,9 @@ func (s *server) client(r *http.Request) (registry.Client, error) {
 		return registry.Client{}, errNoToken
 	}
 	digest := TokenDigest(token)
-	client, err := s.Registry.ClientByToken(r.Context(), digest)
+	client, err := s.clients.get(digest, func() (registry.Client, error) {
+		return s.Registry.ClientByToken(r.Context(), digest)
+	})
 	switch {
 	case errors.Is(err, registry.ErrNotFound):
 		return registry.Client{}, errNoToken
@@ -71,13 +79,8 @@ func (s *server) client(r *http.Request) (registry.Client, error) {
 	return client, nil
 }
 
-type clientKey struct{}
-
 // clientOf returns the client that authorise let through.
-func clientOf(ctx context.Context) registry.Client {
-	c, _ := ctx.Value(clientKey{}).(registry.Client)
-	return c
-}
+func clientOf(ctx context.Context) registry.Client { return ctx.Value(requestKey{}).(*request).client }
 
 // pageRoles says who may open which page. A route that is not listed has no
 // page; an empty list is open to anybody who is logged in.

@@ -171,7 +171,7 @@ func curl(m manualOperation, o *openapi3.Operation) string {
 			path = strings.ReplaceAll(path, "{"+p.Name+"}", fmt.Sprint(value))
 		case p.In == openapi3.ParameterInQuery && (p.Required || ok):
 			query += "&" + p.Name + "=" + fmt.Sprint(value)
-		case p.In == openapi3.ParameterInHeader:
+		case p.In == openapi3.ParameterInHeader && p.Required:
 			fmt.Fprintf(&b, " \\\n  -H '%s: %v'", p.Name, value)
 		}
 	}

@@ -8,121 +8,43 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"meguri/analytics"
 	"meguri/ledger"
+	"meguri/ledger/ledgertest"
 	"meguri/ledger/programme"
 	"meguri/ledger/registry"
 )
 
-// memory is a ledger, its desk's programmes and a registry in maps. The rules
-// are those of ledger.Fold; nothing of them is written again here.
+// memory is a ledger, its desk's programmes and a registry in memory.
 type memory struct {
-	mu         sync.Mutex
-	now        func() time.Time
-	state      ledger.State
-	order      []string // posted, by sequence
+	*ledgertest.Memory
 	programmes map[ledger.ProgrammeID]programme.Programme
 	residents  map[string]registry.Resident
 	shops      map[string]registry.Shop
 	staff      map[string]registry.Staff
 	clients    map[string]registry.Client
-	busy       error // what Post returns when it is set
+	busy       error        // what a posting meets when it is set
+	asked      atomic.Int64 // look-ups of a resident, a shop or a client
 }
 
 func newMemory(now func() time.Time) *memory {
 	return &memory{
-		now:        now,
-		state:      ledger.State{Accounts: map[ledger.AccountID]*ledger.Balance{}, Known: map[string]*ledger.Known{}},
+		Memory:     ledgertest.NewMemory(now),
 		programmes: map[ledger.ProgrammeID]programme.Programme{}, residents: map[string]registry.Resident{},
 		shops: map[string]registry.Shop{}, staff: map[string]registry.Staff{}, clients: map[string]registry.Client{},
 	}
-}
-
-func (m *memory) OpenAccounts(_ context.Context, accounts ...ledger.Account) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, a := range accounts {
-		switch have := m.state.Accounts[a.ID]; {
-		case have == nil:
-			m.state.Accounts[a.ID] = &ledger.Balance{Account: a}
-		case have.Programme != a.Programme || have.Kind != a.Kind || have.Owner != a.Owner:
-			return ledger.ErrConflict
-		}
-	}
-	return nil
-}
-
-func (m *memory) Post(_ context.Context, txs ...ledger.Transaction) ([]ledger.Outcome, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.busy != nil {
-		return nil, m.busy
-	}
-	outcomes := ledger.Fold(&m.state, txs, m.now())
-	for _, o := range outcomes {
-		if o.Err == nil && !o.Replay {
-			m.order = append(m.order, o.Posted.ID)
-		}
-	}
-	return outcomes, nil
-}
-
-func (m *memory) Balance(_ context.Context, id ledger.AccountID) (ledger.Balance, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if b := m.state.Accounts[id]; b != nil {
-		return *b, nil
-	}
-	return ledger.Balance{}, ledger.ErrNotFound
-}
-
-func (m *memory) BalancesOf(_ context.Context, owner string) ([]ledger.Balance, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var list []ledger.Balance
-	for _, b := range m.state.Accounts {
-		if b.Owner == owner {
-			list = append(list, *b)
-		}
-	}
-	slices.SortFunc(list, func(a, b ledger.Balance) int { return cmp.Compare(a.ID, b.ID) })
-	return list, nil
-}
-
-func (m *memory) Transaction(_ context.Context, id string) (ledger.Posted, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if k := m.state.Known[id]; k != nil && k.Refusal == "" {
-		return k.Posted, nil
-	}
-	return ledger.Posted{}, ledger.ErrNotFound
-}
-
-func (m *memory) Changes(_ context.Context, after ledger.Seq, limit int) ([]ledger.Posted, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var list []ledger.Posted
-	entries := 0
-	for _, id := range m.order {
-		p := m.state.Known[id].Posted
-		if p.First() <= after {
-			continue
-		}
-		if entries += len(p.Entries); entries > limit && len(list) > 0 {
-			break
-		}
-		list = append(list, p)
-	}
-	return list, nil
 }
 
 // poster posts without waiting, as ledger.Writer does for one.
 type poster struct{ *memory }
 
 func (p poster) Post(ctx context.Context, tx ledger.Transaction) (ledger.Outcome, error) {
+	if p.busy != nil {
+		return ledger.Outcome{}, p.busy
+	}
 	out, err := p.memory.Post(ctx, tx)
 	if err != nil {
 		return ledger.Outcome{}, err
@@ -186,6 +108,7 @@ func (m *memory) Residents(_ context.Context, id string, limit int) ([]registry.
 	return after(m.residents, id, limit), nil
 }
 func (m *memory) Resident(_ context.Context, id string) (registry.Resident, error) {
+	m.asked.Add(1)
 	return get(m.residents, id)
 }
 func (m *memory) PutShops(_ context.Context, s ...registry.Shop) error {
@@ -194,7 +117,10 @@ func (m *memory) PutShops(_ context.Context, s ...registry.Shop) error {
 func (m *memory) Shops(_ context.Context, id string, limit int) ([]registry.Shop, error) {
 	return after(m.shops, id, limit), nil
 }
-func (m *memory) Shop(_ context.Context, id string) (registry.Shop, error) { return get(m.shops, id) }
+func (m *memory) Shop(_ context.Context, id string) (registry.Shop, error) {
+	m.asked.Add(1)
+	return get(m.shops, id)
+}
 func (m *memory) PutStaff(_ context.Context, s registry.Staff) error {
 	m.staff[s.Login] = s
 	return nil
@@ -214,6 +140,7 @@ func (m *memory) PutClient(_ context.Context, c registry.Client) error {
 	return nil
 }
 func (m *memory) ClientByToken(_ context.Context, digest string) (registry.Client, error) {
+	m.asked.Add(1)
 	for _, c := range m.clients {
 		if strings.EqualFold(c.TokenDigest, digest) {
 			return c, nil

@@ -13,17 +13,25 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/google/uuid"
+
+	"meguri/ledger/registry"
 )
 
 const maxBody = 1 << 20
+
+// MaxHeaderBytes is what an [http.Server] in front of [New] must let through, so
+// that a key of a megabyte is answered as one that is too long.
+const MaxHeaderBytes = maxBody + 64<<10
 
 // request is what is known of a request for its log line and its problems. Its
 // middlewares fill it in as they learn more.
 type request struct {
 	id        string
-	operation string // operationId of the contract, or the pattern of a page
-	caller    string // which client, or the role of a member of staff
-	page      bool   // it is for people
+	operation string     // operationId of the contract, or the pattern of a page
+	caller    string     // which client, or the role of a member of staff
+	contract  *operation // of an API
+	client    registry.Client
+	page      bool // it is for people
 }
 
 type requestKey struct{}

@@ -40,9 +40,22 @@ var story = []struct {
 	{"getPayment", call{client: "ingest", method: "GET", path: "/payment-data/v1/payments/" + key(3)}, 200, `"kind":"mixed"`},
 	{"cancelPayment", call{client: "app", method: "POST", path: "/wallet/v1/payments/" + key(3) + "/cancel", key: key(4), body: `{}`}, 201, `"cancels":"` + key(3) + `"`},
 	{"getTransaction", call{client: "app", method: "GET", path: "/wallet/v1/transactions/" + key(3)}, 200, `"cancelled_by":"` + key(4) + `"`},
-	{"postTransaction", call{client: "office", method: "POST", path: "/wallet/v1/transactions", key: key(5),
-		body: `{"kind":"grant","resident_id":"r-9001","reason":"correction","occurred_at":"2026-07-20T09:00:00+09:00","transfers":[{"debit":"lot:points-2026:r-9001","credit":"funds:points-2026:premium","amount_yen":50}]}`}, 201, `"business_on":"2026-07-20"`},
-	{"getBalances", call{client: "app", method: "GET", path: "/wallet/v1/residents/r-9001/balances"}, 200, `{"balance_yen":250,"programme_id":"points-2026"}`},
+	{"hold", call{client: "app", method: "POST", path: "/wallet/v1/holds", key: key(5),
+		body: `{"resident_id":"r-9001","shop_id":"s-009","terminal_id":"t-1","parts":[{"programme_id":"summer-2026","amount_yen":500}],"expires_in_seconds":600}`}, 201, `"held_yen":500`},
+	{"capture", call{client: "app", method: "POST", path: "/wallet/v1/holds/" + key(5) + "/capture", key: key(6), body: `{"amount_yen":400}`}, 201, `"total_yen":400`},
+	{"reserve", call{client: "app", method: "POST", path: "/wallet/v1/reservations", key: key(7),
+		body: `{"resident_id":"r-9001","programme_id":"summer-2026","units":2,"expires_in_seconds":604800}`}, 201, `"held_until":"2026-08-08T03:00:00Z"`},
+	{"void", call{client: "app", method: "POST", path: "/wallet/v1/holds/" + key(7) + "/void", key: key(8), body: `{"reason":"not-paid"}`}, 201, `"hold_id":"` + key(7) + `"`},
+	{"cancelTransaction", call{client: "office", method: "POST", path: "/wallet/v1/transactions/" + key(2) + "/cancel", key: key(9), body: `{}`}, 201, `"kind":"cancel_grant"`},
+	{"postTransaction", call{client: "office", method: "POST", path: "/wallet/v1/transactions", key: key(10),
+		body: `{"kind":"grant","resident_id":"r-9001","reason":"correction","occurred_at":"2026-07-20T09:00:00+09:00","transfers":[{"debit":"funds:points-2026:premium","credit":"lot:points-2026:r-9001:premium","amount_yen":50}]}`}, 201, `"business_on":"2026-07-20"`},
+	{"closePeriod", call{client: "office", method: "POST", path: "/wallet/v1/closes", key: key(11), body: `{"programme_id":"summer-2026","period":"2026-07-31"}`}, 201, `"cut_seq":17`},
+	{"getBalances", call{client: "app", method: "GET", path: "/wallet/v1/residents/r-9001/balances"}, 200,
+		`{"available_yen":50,"balance_yen":50,"lots":[{"balance_yen":50,"funding":"premium"}],"programme_id":"points-2026"}`},
+	{"getAccount", call{client: "app", method: "GET", path: "/wallet/v1/accounts/lot:summer-2026:r-9001:premium:2026-08-31"}, 200, `"value_yen":200`},
+	{"listEntries", call{client: "app", method: "GET", path: "/wallet/v1/accounts/lot:summer-2026:r-9001:premium:2026-08-31/entries"}, 200, `"change_yen":-400`},
+	{"getTransfer", call{client: "app", method: "GET", path: "/wallet/v1/transfers/1"}, 200, `"transaction_id":"` + key(1) + `"`},
+	{"listChanges", call{client: "office", method: "GET", path: "/wallet/v1/changes?limit=1000"}, 200, `"kind":"void"`},
 	{"syncPayments", call{client: "ingest", method: "GET", path: "/payment-data/v1/payments:sync"}, 200, `"status":"canceled"`},
 	{"getDiscovery", call{method: "GET", path: "/payment-data/v1/discovery"}, 200, `"linkage_modes":[1]`},
 	{"listMetrics", call{client: "public", method: "GET", path: "/statistics/v1/metrics"}, 200, `"M01a"`},
@@ -245,6 +258,10 @@ func TestClientSpeaksToTheServer(t *testing.T) {
 		wallet.ChargeRequest{ResidentID: resident, ProgrammeID: "coins", Units: 700})
 	if err != nil || charged.JSON201 == nil || charged.JSON201.TotalYen != 700 {
 		t.Fatalf("charge: %v %s", err, charged.Body)
+	}
+	lot, err := c.GetAccountWithResponse(t.Context(), "lot:coins:r-0001:paid", &wallet.GetAccountParams{MinLedgerSequence: 1})
+	if err != nil || lot.JSON200 == nil || *lot.JSON200.AvailableYen != 700 {
+		t.Fatalf("account: %v %s", err, lot.Body)
 	}
 	refused, err := c.ChargeWithResponse(t.Context(), &wallet.ChargeParams{IdempotencyKey: key(2)},
 		wallet.ChargeRequest{ResidentID: "nobody", ProgrammeID: "coins", Units: 1})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"meguri/ledger"
 	"meguri/ledger/programme"
@@ -49,13 +50,13 @@ func (a *paymentDataAPI) SyncPayments(ctx context.Context, r op.SyncPaymentsRequ
 	last := after
 	for _, tx := range stretch {
 		last = tx.Last()
-		switch tx.Kind {
-		case ledger.Pay:
+		switch {
+		case tx.IsPayment():
 			if page.Added, err = view.append(page.Added, tx, cancels[tx.ID]); err != nil {
 				return nil, err
 			}
 			delete(cancels, tx.ID) // told in this page's payment
-		case ledger.Cancel:
+		case tx.Kind == ledger.Cancel:
 			cancel, before := cancels[tx.Parent]
 			if !before {
 				continue
@@ -86,12 +87,12 @@ func (a *paymentDataAPI) GetPayment(ctx context.Context, r op.GetPaymentRequestO
 	if err != nil {
 		return nil, err
 	}
-	if tx.Kind != ledger.Pay {
+	if !tx.IsPayment() {
 		return nil, ledger.ErrNotFound
 	}
 	var cancel ledger.Posted
-	if tx.CancelledBy != "" {
-		if cancel, err = a.Ledger.Transaction(ctx, tx.CancelledBy); err != nil {
+	if tx.ResolvedAs == ledger.Cancel {
+		if cancel, err = a.Ledger.Transaction(ctx, tx.ResolvedBy); err != nil {
 			return nil, fmt.Errorf("cancel of payment %s: %w", tx.ID, err)
 		}
 	}
@@ -191,9 +192,17 @@ var fundingKinds = map[programme.Class]paymentdata.FundingKind{
 	programme.Voucher: paymentdata.FundingKindCoupon,
 }
 
+// funding says which programmes paid how much, whatever lots it came from.
 func (v view) funding(tx ledger.Posted) (paymentdata.Funding, error) {
 	var f paymentdata.Funding
 	for _, e := range tx.Entries {
+		if e.Amount == 0 { // held and let go by a capture of less
+			continue
+		}
+		if i := slices.IndexFunc(f.Parts, func(p paymentdata.FundingPart) bool { return p.ProgrammeID == string(e.Programme) }); i >= 0 {
+			f.Parts[i].Amount += int64(e.Amount)
+			continue
+		}
 		p, err := v.programme(e.Programme)
 		if err != nil {
 			return f, err

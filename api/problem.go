@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -29,6 +30,8 @@ var (
 	errMediaType       = errors.New("the body has another media type than the contract")
 	errUnknownResident = errors.New("the resident is not registered")
 	errUnknownShop     = errors.New("the shop is not registered")
+	errKeyMalformed    = errors.New("the idempotency key is not a UUID in lower case")
+	errBehind          = errors.New("the ledger is not yet where the caller has seen it")
 	errForm            = errors.New("the form was not made for this session")
 	errTooManyLogins   = errors.New("too many failed logins")
 	errNotReady        = errors.New("the service is not ready")
@@ -58,6 +61,9 @@ type row struct {
 
 func (r row) uri() string { return "/problems/" + r.slug }
 
+// routes are what a caller can do instead, by the slug of the problem.
+var routes = map[string]string{"period-closed": "cash-refund"}
+
 // problems is the only place where an error becomes an answer. The first row
 // with a matching error counts. The slugs of the ledger's refusals are the
 // codes that the ledger keeps.
@@ -65,6 +71,28 @@ var problems = []row{
 	{"invalid-request", 400, text{"リクエストが契約に合いません", "The request does not fit the contract"},
 		text{"errors に示した箇所を直して、もう一度送ってください。", "Correct the places named in errors and send it again."},
 		0, []error{errInvalidRequest}},
+	{"amount-zero", 400, text{"金額が0円です", "The amount is zero"},
+		text{"金額は1円以上にして、新しい Idempotency-Key で送ってください。", "Amounts are at least one yen. Send it with a new Idempotency-Key."},
+		0, []error{ledger.ErrAmountZero}},
+	{"amount-negative", 400, text{"金額が負です", "The amount is below zero"},
+		text{"金額は1円以上にしてください。戻すときは、取消の操作を使ってください。", "Amounts are at least one yen. To give something back, cancel it."},
+		0, []error{ledger.ErrAmountNegative}},
+	{"overflow", 400, text{"金額が範囲を超えています", "The amount is out of range"},
+		text{"金額を確かめてください。", "Check the amount."},
+		0, []error{ledger.ErrOverflow}},
+	{"group-too-large", 400, text{"1つの取引の明細が多すぎます", "The transaction has too many parts"},
+		text{"振替や併用は、1つの取引に100件までです。分けて送ってください。", "A transaction has at most 100 transfers or parts. Split it."},
+		0, []error{ledger.ErrGroupTooLarge}},
+	{"key-missing", 400, text{"Idempotency-Key がありません", "There is no Idempotency-Key"},
+		text{"最初の送信の前に作ったUUID（小文字）を Idempotency-Key に付けてください。",
+			"Send a UUID in lower case, made before the first attempt, as Idempotency-Key."},
+		0, []error{ledger.ErrMissingID}},
+	{"key-malformed", 400, text{"Idempotency-Key の形が正しくありません", "The Idempotency-Key is not well formed"},
+		text{"UUID（小文字の16進数と - 、36文字）にしてください。", "Make it a UUID: 36 characters, hexadecimal digits in lower case and hyphens."},
+		0, []error{errKeyMalformed}},
+	{"key-too-long", 400, text{"Idempotency-Key が長すぎます", "The Idempotency-Key is too long"},
+		text{"UUID（小文字の16進数と - 、36文字）にしてください。", "Make it a UUID: 36 characters, hexadecimal digits in lower case and hyphens."},
+		0, []error{ledger.ErrIDTooLong}},
 	{"invalid-cursor", 400, text{"カーソルが正しくありません", "The cursor is not one of ours"},
 		text{"前の応答の next_cursor をそのまま使ってください。なければ、カーソルなしで最初から読んでください。",
 			"Use the next_cursor of an earlier answer as it is, or leave it out to read from the beginning."},
@@ -107,12 +135,39 @@ var problems = []row{
 	{"programme-exists", 409, text{"事業が別の内容で登録済みです", "The programme exists with other content"},
 		text{"発行中の事業は変えられません。新しい事業IDで登録してください。", "A programme cannot change once issued. Register a new one under another ID."},
 		0, []error{programme.ErrConflict}},
-	{"already-cancelled", 409, text{"取消済みの決済です", "The payment was cancelled before"},
-		text{"取消は一度だけです。何もする必要はありません。", "A payment is cancelled once. There is nothing left to do."},
+	{"already-cancelled", 409, text{"取消済みです", "It was cancelled before"},
+		text{"取消は一度だけです。何もする必要はありません。", "A cancel happens once. There is nothing left to do."},
 		0, []error{ledger.ErrAlreadyCancelled}},
 	{"not-cancellable", 409, text{"取り消せない取引です", "The transaction cannot be cancelled"},
-		text{"取り消せるのは、記帳済みの決済だけです。決済IDを確かめてください。", "Only a posted payment can be cancelled. Check the payment's ID."},
+		text{"取り消せるのは、記帳済みの決済、チャージ、付与だけです。IDを確かめてください。",
+			"Only a payment, a charge or a grant that stands in the ledger can be cancelled. Check its ID."},
 		0, []error{ledger.ErrNotCancellable}},
+	{"reversal-not-reversed", 409, text{"取消は取り消せません", "A reversal cannot be reversed"},
+		text{"もう一度、決済やチャージを行ってください。", "Make the payment or the charge once more."},
+		0, []error{ledger.ErrReverseReversal}},
+	{"hold-not-found", 404, text{"仮押さえがありません", "There is no such hold"},
+		text{"仮押さえIDを確かめてください。", "Check the hold's ID."},
+		0, []error{ledger.ErrHoldNotFound}},
+	{"hold-resolved", 409, text{"仮押さえは確定または取消済みです", "The hold has ended before"},
+		text{"仮押さえの取引を照会し、resolved_by を見てください。", "Look the hold up: resolved_by is the transaction that ended it."},
+		0, []error{ledger.ErrHoldResolved}},
+	{"hold-expired", 409, text{"仮押さえの期限が切れています", "The hold's time is up"},
+		text{"取り分けた分は戻りました。必要なら、もう一度仮押さえか決済を行ってください。", "What it set aside went back. Hold or pay once more if it is still wanted."},
+		0, []error{ledger.ErrHoldExpired}},
+	{"period-closed", 409, text{"締め済みの期間です", "The settlement period is closed"},
+		text{"この期間には記帳も取消もできません。決済を取り消す場合は、店舗で現金で返金してください。",
+			"Nothing is posted to this period or cancelled in it any more. To give a payment back, the shop refunds it in cash."},
+		0, []error{ledger.ErrPeriodClosed}},
+	{"period-not-over", 409, text{"期間が終わっていません", "The settlement period is not over"},
+		text{"最終営業日になってから締めてください。", "Close it on its last business day or later."},
+		0, []error{ledger.ErrPeriodNotOver}},
+	{"holds-open", 409, text{"未確定の仮押さえがあります", "Something is still held for the period"},
+		text{"仮押さえの確定、取消、または期限を待って、新しい Idempotency-Key で締めてください。",
+			"Wait until the holds are captured, voided or over, and close it with a new Idempotency-Key."},
+		0, []error{ledger.ErrHoldsOpen}},
+	{"account-differs", 409, text{"同じ名前の別の勘定があります", "There is another account of that name"},
+		text{"勘定IDを確かめてください。", "Check the account's ID."},
+		0, []error{ledger.ErrAccountDiffers}},
 	{"account-closed", 409, text{"勘定が閉じられています", "The account is closed"},
 		text{"この勘定では、もう取引できません。運営事務局に問い合わせてください。", "Nothing more can be posted to this account. Ask the operating office."},
 		0, []error{ledger.ErrAccountClosed}},
@@ -127,16 +182,30 @@ var problems = []row{
 			"Look at the balance, change the amount, and send it with a new Idempotency-Key."},
 		0, []error{ledger.ErrInsufficientBalance}},
 	{"account-not-found", 422, text{"勘定がありません", "The account does not exist"},
-		text{"利用者がこの事業をまだ購入していないか、勘定IDが違います。", "The resident does not hold this programme yet, or the account's ID is wrong."},
+		text{"勘定IDを確かめてください。", "Check the account's ID."},
 		0, []error{ledger.ErrAccountNotFound}},
 	{"unbalanced", 422, text{"事業をまたぐ振替です", "The transfer crosses programmes"},
 		text{"振替は、同じ事業の勘定の間だけで行ってください。", "Transfer only between accounts of one programme."},
 		0, []error{ledger.ErrUnbalanced}},
-	{"overflow", 422, text{"金額が範囲を超えています", "The amount is out of range"},
-		text{"金額を確かめてください。", "Check the amount."},
-		0, []error{ledger.ErrOverflow}},
+	{"limit-exceeded", 422, text{"売り切れです", "It is sold out"},
+		text{"発行総額に達しました。仮押さえの期限切れや取消で、また買えるようになることがあります。",
+			"The whole issue is sold. Some of it may come back when a reservation ends or a charge is cancelled."},
+		0, []error{ledger.ErrLimitExceeded}},
+	{"expired", 422, text{"有効期限が切れています", "The value has expired"},
+		text{"期限の切れた残高は使えず、足すこともできません。", "What has expired cannot be used, and nothing can be added to it."},
+		0, []error{ledger.ErrExpired}},
+	{"wrong-account", 422, text{"この種類の取引では使えない勘定です", "This kind of transaction does not touch such accounts"},
+		text{"取引の種類と、出し元・入れ先の勘定の組み合わせを確かめてください。", "Check the kind of transaction against the accounts it takes from and gives to."},
+		0, []error{ledger.ErrFlow}},
+	{"self-transfer", 422, text{"出し元と入れ先が同じ勘定です", "Debit and credit are the same account"},
+		text{"出し元と入れ先は、別の勘定にしてください。", "Transfer between two different accounts."},
+		0, []error{ledger.ErrSelfTransfer}},
+	{"capture-beyond-hold", 422, text{"仮押さえを超える金額です", "More than was held"},
+		text{"仮押さえした金額（held_yen）以下で確定してください。", "Capture at most what the hold set aside (held_yen)."},
+		0, []error{ledger.ErrCaptureBeyondHold}},
 	{"invalid", 422, text{"取引の形が正しくありません", "The transaction is not well formed"},
-		text{"金額は1円以上、出し元と入れ先は別の勘定にしてください。", "Amounts are at least one yen, and debit and credit are different accounts."},
+		text{"取引の種類に必要な項目を確かめてください。締めの期間は、その最終営業日で呼びます。",
+			"Check what this kind of transaction needs. A settlement period is called by its last business day."},
 		0, []error{ledger.ErrInvalid}},
 	{"unknown-resident", 422, text{"利用者が登録されていません", "The resident is not registered"},
 		text{"先に利用者を登録してください。", "Register the resident first."},
@@ -170,6 +239,26 @@ var problems = []row{
 		text{"何も記帳されていません。少し待って、同じ Idempotency-Key で送り直してください。",
 			"Nothing was recorded. Wait a moment and send it again with the same Idempotency-Key."},
 		1, []error{ledger.ErrBusy}},
+	{"checking", 503, text{"結果を確認しています", "The result is being checked"},
+		text{"記帳されたかどうかを確認しています。同じ Idempotency-Key で送り直すか、取引を照会してください。二重には記帳されません。",
+			"It is being checked whether the transaction stands. Send it again with the same Idempotency-Key, or look the transaction up. It is never counted twice."},
+		2, []error{ledger.ErrChecking}},
+	{"unavailable", 503, text{"元帳に接続できません", "The ledger does not answer"},
+		text{"何も記帳されていません。少し待って、同じ Idempotency-Key で送り直してください。",
+			"Nothing was recorded. Wait a moment and send it again with the same Idempotency-Key."},
+		2, []error{ledger.ErrUnavailable}},
+	{"storage-failed", 503, text{"元帳の記録装置に障害があります", "The ledger's storage failed"},
+		text{"復旧してから、同じ Idempotency-Key で送り直すか、取引を照会してください。二重には記帳されません。",
+			"When service is back, send it again with the same Idempotency-Key, or look the transaction up. It is never counted twice."},
+		30, []error{ledger.ErrStorage}},
+	{"clock-behind", 503, text{"元帳の時計が遅れています", "The ledger's clock is behind"},
+		text{"何も記帳されていません。時計が直るまで待ち、同じ Idempotency-Key で送り直してください。",
+			"Nothing was recorded. Wait until the clock is right and send it again with the same Idempotency-Key."},
+		10, []error{ledger.ErrClock}},
+	{"behind", 503, text{"元帳がまだ追いついていません", "The ledger is not there yet"},
+		text{"Min-Ledger-Sequence まで追いついていません。少し待って、もう一度照会してください。",
+			"It has not reached Min-Ledger-Sequence. Wait a moment and read again."},
+		1, []error{errBehind}},
 	{"not-ready", 503, text{"準備中です", "Not ready"},
 		text{"少し待ってから、もう一度試してください。", "Wait a moment and try again."},
 		5, []error{errNotReady}},
@@ -208,6 +297,16 @@ type place struct {
 func (a *at) Error() string { return a.fault.Error() }
 func (a *at) Unwrap() error { return a.fault }
 
+// kept is a refusal that the ledger keeps under a key, and gives again whenever
+// the same request comes under it.
+type kept struct {
+	refusal error
+	key     string
+}
+
+func (k *kept) Error() string { return k.refusal.Error() }
+func (k *kept) Unwrap() error { return k.refusal }
+
 // problem is the document of RFC 9457, as the contracts have it.
 type problem struct {
 	Type     string         `json:"type"`
@@ -215,6 +314,7 @@ type problem struct {
 	Status   int            `json:"status"`
 	Detail   string         `json:"detail,omitempty"`
 	Instance string         `json:"instance"`
+	Route    string         `json:"route,omitempty"`
 	Errors   []problemError `json:"errors,omitempty"`
 }
 
@@ -232,15 +332,19 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		s.Logger.ErrorContext(r.Context(), "request failed",
 			"request_id", requestOf(r).id, "operation", requestOf(r).operation, "error", err.Error())
 	}
-	if p.retry > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(p.retry))
+	if retry := s.retryAfter(p, err); retry > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(retry))
 	}
 	if requestOf(r).page && strings.Contains(r.Header.Get("Accept"), "text/html") {
 		s.problemPage(w, r, p)
 		return
 	}
 	doc := problem{Type: p.uri(), Title: p.title.in(lang), Status: p.status, Detail: p.help.in(lang),
-		Instance: "urn:uuid:" + requestOf(r).id}
+		Instance: "urn:uuid:" + requestOf(r).id, Route: routes[p.slug]}
+	var k *kept
+	if errors.As(err, &k) { // the same document each time
+		doc.Instance = "urn:uuid:" + k.key
+	}
 	var a *at
 	if errors.As(err, &a) {
 		for _, f := range a.places {
@@ -251,4 +355,13 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Content-Language", lang)
 	w.WriteHeader(p.status)
 	_ = json.NewEncoder(w).Encode(doc) // the caller has gone if this fails
+}
+
+// retryAfter is how many seconds a caller had better wait. The ledger's queue
+// knows better than the table.
+func (s *server) retryAfter(p row, err error) int {
+	if errors.Is(err, ledger.ErrBusy) && s.RetryAfter != nil {
+		return int(math.Ceil(s.RetryAfter().Seconds()))
+	}
+	return p.retry
 }

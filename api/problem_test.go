@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -94,9 +95,16 @@ func TestProblemsOfTheAPIs(t *testing.T) {
 	charge := func(programme string, units int) call {
 		return call{client: "app", method: "POST", path: "/wallet/v1/charges", key: uuid.NewString(), body: fmt.Sprintf(sale, programme, units)}
 	}
-	transfer := func(debit, credit string, yen int64) call {
+	post := func(kind, debit, credit string, yen int64) call {
 		return call{client: "office", method: "POST", path: "/wallet/v1/transactions", key: uuid.NewString(),
-			body: fmt.Sprintf(`{"kind":"grant","reason":"correction","transfers":[{"debit":%q,"credit":%q,"amount_yen":%d}]}`, debit, credit, yen)}
+			body: fmt.Sprintf(`{"kind":%q,"reason":"correction","transfers":[{"debit":%q,"credit":%q,"amount_yen":%d}]}`, kind, debit, credit, yen)}
+	}
+	end := func(hold, how, body string) call {
+		return call{client: "app", method: "POST", path: "/wallet/v1/holds/" + hold + "/" + how, key: uuid.NewString(), body: body}
+	}
+	period := func(day string) call {
+		return call{client: "office", method: "POST", path: "/wallet/v1/closes", key: uuid.NewString(),
+			body: fmt.Sprintf(`{"programme_id":"voucher-2026","period":%q}`, day)}
 	}
 	pay := func(resident, shop, when string) call {
 		return call{client: "office", method: "POST", path: "/wallet/v1/payments", key: uuid.NewString(),
@@ -132,7 +140,7 @@ func TestProblemsOfTheAPIs(t *testing.T) {
 		{"body too large", call{client: "app", method: "POST", path: "/wallet/v1/shops", body: `{"shops":[` + strings.Repeat(" ", maxBody) + `]}`}, nil, 413, "too-large"},
 		{"wrong media type", call{client: "app", method: "POST", path: "/wallet/v1/shops", body: `{}`, header: http.Header{"Content-Type": {"text/plain"}}}, nil, 415, "unsupported-media-type"},
 		{"key without a body", call{client: "app", method: "POST", path: "/wallet/v1/charges", key: key(1)}, nil, 400, "invalid-request"},
-		{"no key", call{client: "app", method: "POST", path: "/wallet/v1/charges", body: fmt.Sprintf(sale, voucher, 1)}, nil, 400, "invalid-request"},
+		{"no key", call{client: "app", method: "POST", path: "/wallet/v1/charges", body: fmt.Sprintf(sale, voucher, 1)}, nil, 400, "key-missing"},
 		{"resident registered otherwise", call{client: "app", method: "POST", path: "/wallet/v1/residents",
 			body: `{"residents":[{"resident_id":"r-0001","consent_id":"c-7","registered_at":"2026-07-30T10:00:00Z"}]}`}, nil, 409, "registered-otherwise"},
 		{"programme exists", programme(`{"name":"x","class":"voucher","unit_price_yen":1,"unit_value_yen":1}`), nil, 409, "programme-exists"},
@@ -142,19 +150,56 @@ func TestProblemsOfTheAPIs(t *testing.T) {
 			s.charged().pay(key(1), 500).want(s, 201, "")
 			s.cancel(key(1), key(2)).want(s, 201, "")
 		}, 409, "already-cancelled"},
-		{"account closed", transfer("funds:points-2026:premium", "lot:points-2026:r-0001", 1), func(s *site) {
-			_ = s.OpenAccounts(s.Context(), ledger.Account{ID: "lot:points-2026:r-0001", Programme: points, Kind: ledger.ResidentLot, Owner: resident, Closed: true})
-		}, 409, "account-closed"},
-		{"not enough", pay(resident, "s-001", ""), func(s *site) {
-			_ = s.OpenAccounts(s.Context(), ledger.Account{ID: "lot:voucher-2026:r-0001", Programme: voucher, Kind: ledger.ResidentLot, Owner: resident})
-		}, 422, "insufficient-balance"},
-		{"nothing bought yet", pay(resident, "s-001", ""), nil, 422, "account-not-found"},
-		{"across programmes", transfer("funds:points-2026:premium", "funds:voucher-2026:premium", 1), nil, 422, "unbalanced"},
-		{"out of range", transfer("funds:points-2026:premium", "lot:points-2026:r-0001", 9007199254740991), func(s *site) {
-			_ = s.OpenAccounts(s.Context(), ledger.Account{ID: "lot:points-2026:r-0001", Programme: points, Kind: ledger.ResidentLot, Owner: resident})
-			s.state.Accounts["funds:points-2026:premium"].Debits = 1<<63 - 10
-		}, 422, "overflow"},
-		{"to itself", transfer("funds:points-2026:premium", "funds:points-2026:premium", 1), nil, 422, "invalid"},
+		{"cancel of a cancel", call{client: "app", method: "POST", path: "/wallet/v1/payments/" + key(2) + "/cancel", key: key(3), body: `{}`}, func(s *site) {
+			s.charged().pay(key(1), 500).want(s, 201, "")
+			s.cancel(key(1), key(2)).want(s, 201, "")
+		}, 409, "reversal-not-reversed"},
+		{"cancel of a closed period", call{client: "app", method: "POST", path: "/wallet/v1/payments/" + key(1) + "/cancel", key: key(3), body: `{}`}, func(s *site) {
+			s.charged().pay(key(1), 500).want(s, 201, "")
+			s.clock.add(7 * 24 * time.Hour)
+			s.do(period("2026-08-07")).want(s, 201, "")
+		}, 409, "period-closed"},
+		{"closed twice", period("2026-07-31"), func(s *site) { s.do(period("2026-07-31")).want(s, 201, "") }, 409, "period-closed"},
+		{"closed too early", period("2026-08-07"), nil, 409, "period-not-over"},
+		{"closed while something is held", period("2026-08-07"), func(s *site) {
+			s.charged().clock.add(6*24*time.Hour - time.Minute)
+			s.hold(key(1), 100, 3600).want(s, 201, "")
+		}, 409, "holds-open"},
+		{"a day that ends no period", period("2026-07-30"), nil, 422, "invalid"},
+		{"no such hold", end(key(1), "capture", "{}"), nil, 404, "hold-not-found"},
+		{"hold captured twice", end(key(1), "capture", "{}"), func(s *site) {
+			s.charged().hold(key(1), 100, 60).want(s, 201, "")
+			s.do(end(key(1), "capture", "{}")).want(s, 201, "")
+		}, 409, "hold-resolved"},
+		{"hold voided too late", end(key(1), "void", "{}"), func(s *site) {
+			s.charged().hold(key(1), 100, 60).want(s, 201, "")
+			s.clock.add(time.Minute)
+		}, 409, "hold-expired"},
+		{"more than was held", end(key(1), "capture", `{"amount_yen":101}`), func(s *site) {
+			s.charged().hold(key(1), 100, 60).want(s, 201, "")
+		}, 422, "capture-beyond-hold"},
+		{"not enough", pay(resident, "s-001", ""), nil, 422, "insufficient-balance"},
+		{"sold out", call{client: "app", method: "POST", path: "/wallet/v1/charges", key: key(2), body: fmt.Sprintf(sale, "small", 2)}, func(s *site) {
+			s.do(call{client: "office", method: "PUT", path: "/wallet/v1/programmes/small",
+				body: `{"name":"x","class":"voucher","unit_price_yen":100,"unit_value_yen":120,"issue_units":3}`}).want(s, 200, "")
+			s.do(call{client: "app", method: "POST", path: "/wallet/v1/charges", key: key(1), body: fmt.Sprintf(sale, "small", 2)}).want(s, 201, "")
+		}, 422, "limit-exceeded"},
+		{"charged after its time", charge(voucher, 1), func(s *site) { s.clock.add(200 * 24 * time.Hour) }, 422, "expired"},
+		{"no such account", post("grant", "funds:points-2026:premium", "lot:points-2026:nobody:premium", 1), nil, 422, "account-not-found"},
+		{"another account of that name", post("adjust", "funds:points-2026:premium", "suspense:points-2026", 1), func(s *site) {
+			_ = s.OpenAccounts(s.Context(), ledger.Account{ID: "suspense:points-2026", Programme: points, Kind: ledger.Suspense, Owner: "somebody"})
+		}, 409, "account-differs"},
+		{"grant into the bank", post("grant", "funds:points-2026:premium", "bank_clearing:points-2026", 1), nil, 422, "wrong-account"},
+		{"across programmes", post("adjust", "funds:points-2026:premium", "funds:voucher-2026:premium", 1), nil, 422, "unbalanced"},
+		{"out of range", post("grant", "funds:points-2026:premium", "lot:points-2026:r-0001:premium", 9007199254740991), func(s *site) {
+			s.do(post("grant", "funds:points-2026:premium", "lot:points-2026:r-0001:premium", 1)).want(s, 201, "")
+			_, err := s.memory.Post(s.Context(), ledger.Transaction{ID: "large", Kind: ledger.Grant, Transfers: []ledger.Transfer{
+				{Debit: "funds:points-2026:premium", Credit: "lot:points-2026:r-0001:premium", Amount: 1<<63 - 10}}})
+			if err != nil {
+				s.Fatal(err)
+			}
+		}, 400, "overflow"},
+		{"to itself", post("adjust", "funds:points-2026:premium", "funds:points-2026:premium", 1), nil, 422, "self-transfer"},
 		{"unknown resident pays", pay("nobody", "s-001", ""), nil, 422, "unknown-resident"},
 		{"unknown shop", pay(resident, "nowhere", ""), nil, 422, "unknown-shop"},
 		{"unknown programme", charge("nothing", 1), nil, 422, "unknown-programme"},
@@ -164,6 +209,13 @@ func TestProblemsOfTheAPIs(t *testing.T) {
 		{"unknown metric", table("M99/table?from=2026-07-01&to=2026-07-31"), nil, 404, "unknown-metric"},
 		{"window turned round", table("M03/table?from=2026-07-31&to=2026-07-01"), nil, 400, "bad-query"},
 		{"busy", charge(voucher, 1), func(s *site) { s.busy = ledger.ErrBusy }, 503, "busy"},
+		{"being checked", charge(voucher, 1), func(s *site) { s.busy = ledger.ErrChecking }, 503, "checking"},
+		{"no database", charge(voucher, 1), func(s *site) { s.busy = fmt.Errorf("%w: secret-host is gone", ledger.ErrUnavailable) }, 503, "unavailable"},
+		{"no disk", charge(voucher, 1), func(s *site) { s.busy = ledger.ErrStorage }, 503, "storage-failed"},
+		{"clock set back", charge(voucher, 1), func(s *site) { s.charged().clock.add(-time.Hour) }, 503, "clock-behind"},
+		{"behind", call{client: "app", method: "GET", path: "/wallet/v1/residents/r-0001/balances", header: http.Header{"Min-Ledger-Sequence": {"1"}}}, func(s *site) {
+			s.server.patience = time.Millisecond
+		}, 503, "behind"},
 		{"interrupted", charge(voucher, 1), func(s *site) { s.busy = context.DeadlineExceeded }, 503, "interrupted"},
 		{"unforeseen", charge(voucher, 1), func(s *site) { s.busy = errors.New("disk 7 of host secret-host is full") }, 500, "internal"},
 	} {

@@ -33,8 +33,8 @@ type Gate interface {
 	Release(ctx context.Context, q analytics.Query, a disclosure.Audience) (disclosure.Released, error)
 }
 
-// Deps is what the server needs of the other rooms. Metrics, Logger and Ready
-// may be left out; everything else is needed.
+// Deps is what the server needs of the other rooms. Metrics, Logger, Ready and
+// RetryAfter may be left out; everything else is needed.
 type Deps struct {
 	Ledger     ledger.Store
 	Desk       *programme.Desk
@@ -48,10 +48,11 @@ type Deps struct {
 	Period    func() (from, to string) // days that pages report on, YYYY-MM-DD
 	Demo      bool                     // pages say that the data is invented
 
-	Now     func() time.Time
-	Logger  *slog.Logger
-	Ready   func(ctx context.Context) error // nil when requests can be served
-	Metrics *prometheus.Registry
+	Now        func() time.Time
+	Logger     *slog.Logger
+	Ready      func(ctx context.Context) error // nil when requests can be served
+	RetryAfter func() time.Duration            // how long a caller waits when the ledger's queue is full
+	Metrics    *prometheus.Registry
 }
 
 // complete checks what is needed and fills in what may be left out.
@@ -83,6 +84,8 @@ type server struct {
 	manuals    []manual
 	sessions   *sessions
 	metrics    *metrics
+	clients    cache[registry.Client] // by the digest of their tokens
+	patience   time.Duration          // of a read that waits for the ledger
 }
 
 // New returns the handler of everything that Meguri serves over HTTP.
@@ -99,7 +102,10 @@ func newServer(d Deps) (*server, error) {
 		return nil, err
 	}
 	registerDecoder()
-	s := &server{Deps: d, mux: chi.NewRouter(), operations: map[string]*operation{}}
+	s := &server{
+		Deps: d, mux: chi.NewRouter(), operations: map[string]*operation{}, patience: patience,
+		clients: cache[registry.Client]{ttl: clientTTL, now: d.Now},
+	}
 	var err error
 	if s.metrics, err = newMetrics(d.Metrics); err != nil {
 		return nil, err
@@ -120,6 +126,7 @@ func newServer(d Deps) (*server, error) {
 	contracts := s.mux.With(
 		s.authorise, // token and scopes, before the contract is consulted
 		s.validate,  // the contract
+		s.await,     // what the caller has seen of the ledger is there
 	)
 	if err := s.mountContracts(contracts); err != nil {
 		return nil, err
@@ -142,7 +149,7 @@ func (s *server) contracts() []contract {
 	badParameter := func(w http.ResponseWriter, r *http.Request, _ error) { s.fail(w, r, errInvalidRequest) }
 	return []contract{
 		{"wallet", wallet.YAML, wallet.Load, func(r chi.Router) {
-			h := walletserver.NewStrictHandlerWithOptions(&walletAPI{s.Deps},
+			h := walletserver.NewStrictHandlerWithOptions(newWalletAPI(s.Deps),
 				[]walletserver.StrictMiddlewareFunc{answered[walletserver.StrictHandlerFunc]},
 				walletserver.StrictHTTPServerOptions{RequestErrorHandlerFunc: badParameter, ResponseErrorHandlerFunc: s.fail})
 			walletserver.HandlerWithOptions(h, walletserver.ChiServerOptions{BaseRouter: r, ErrorHandlerFunc: badParameter})

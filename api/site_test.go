@@ -57,7 +57,7 @@ func (c *clock) add(d time.Duration) {
 
 var clientScopes = map[string][]string{
 	"app":    {"wallet.read", "wallet.write"},
-	"office": {"wallet.read", "wallet.write", "ledger.post", "ledger.backdate"},
+	"office": {"wallet.read", "wallet.write", "ledger.post", "ledger.close", "ledger.read", "ledger.backdate"},
 	"ingest": {"residents.read", "payments.read"},
 	"public": {"statistics.read"},
 	"none":   {},
@@ -79,7 +79,14 @@ var passwordHash = sync.OnceValue(func() string {
 	return hash
 })
 
-func newSite(t *testing.T) *site {
+// testServer is the server on stores in memory, without a listener.
+type testServer struct {
+	memory *memory
+	server *server
+	clock  *clock
+}
+
+func newTestServer(t testing.TB, log *slog.Logger) testServer {
 	t.Helper()
 	c := &clock{now: time.Date(2026, 8, 1, 3, 0, 0, 0, time.UTC)}
 	m := newMemory(c.Now)
@@ -109,21 +116,29 @@ func newSite(t *testing.T) *site {
 			t.Fatal(err)
 		}
 	}
-	log := &bytes.Buffer{}
 	s, err := newServer(Deps{
 		Ledger: m, Desk: desk, Programmes: m, Registry: m,
 		Gate: &disclosure.Gate{Engine: engine{c.Now}, Now: c.Now},
 		City: "巡り市", Provider: "meguri", Demo: true, Now: c.Now,
 		Period: func() (string, string) { return "2026-07-01", "2026-07-31" },
-		Logger: slog.New(slog.NewJSONHandler(log, nil)),
+		Logger: log,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener := httptest.NewServer(conforms(t, s))
+	return testServer{m, s, c}
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	log := &bytes.Buffer{}
+	s := newTestServer(t, slog.New(slog.NewJSONHandler(log, nil)))
+	listener := httptest.NewUnstartedServer(conforms(t, s.server))
+	listener.Config.MaxHeaderBytes = MaxHeaderBytes
+	listener.Start()
 	t.Cleanup(listener.Close)
 	jar, _ := cookiejar.New(nil)
-	return &site{T: t, memory: m, server: s, url: listener.URL, log: log, clock: c, http: &http.Client{
+	return &site{T: t, memory: s.memory, server: s.server, url: listener.URL, log: log, clock: s.clock, http: &http.Client{
 		Jar:           jar,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -170,6 +185,7 @@ type answer struct {
 	status int
 	header http.Header
 	body   []byte
+	key    string // that was sent
 }
 
 func (s *site) do(c call) answer {
@@ -194,7 +210,9 @@ func (s *site) do(c call) answer {
 	for k, v := range c.header {
 		r.Header[k] = v
 	}
-	return s.send(r)
+	a := s.send(r)
+	a.key = c.key
+	return a
 }
 
 func (s *site) send(r *http.Request) answer {
@@ -208,7 +226,7 @@ func (s *site) send(r *http.Request) answer {
 	if err != nil {
 		s.Fatal(err)
 	}
-	return answer{res.StatusCode, res.Header, b}
+	return answer{status: res.StatusCode, header: res.Header, body: b}
 }
 
 // want fails the test unless the answer has the status and, for a problem, the
@@ -233,8 +251,8 @@ func (a answer) want(t testing.TB, status int, slug string) map[string]any {
 	if v["type"] != "/problems/"+slug {
 		t.Errorf("type %v, want /problems/%s", v["type"], slug)
 	}
-	if v["instance"] != "urn:uuid:"+a.header.Get("X-Request-Id") {
-		t.Errorf("instance %v is not the request %s", v["instance"], a.header.Get("X-Request-Id"))
+	if id := a.header.Get("X-Request-Id"); v["instance"] != "urn:uuid:"+id && v["instance"] != "urn:uuid:"+a.key {
+		t.Errorf("instance %v is neither the request %s nor the key", v["instance"], id)
 	}
 	return v
 }
@@ -255,6 +273,13 @@ func (s *site) pay(key string, yen int) answer {
 	s.Helper()
 	return s.do(call{client: "app", method: "POST", path: "/wallet/v1/payments", key: key,
 		body: fmt.Sprintf(`{"resident_id":"r-0001","shop_id":"s-001","terminal_id":"t-1","parts":[{"programme_id":"voucher-2026","amount_yen":%d}]}`, yen)})
+}
+
+// hold sets value of the voucher aside for a shop.
+func (s *site) hold(key string, yen, lasts int) answer {
+	s.Helper()
+	return s.do(call{client: "app", method: "POST", path: "/wallet/v1/holds", key: key,
+		body: fmt.Sprintf(`{"resident_id":"r-0001","shop_id":"s-001","parts":[{"programme_id":"voucher-2026","amount_yen":%d}],"expires_in_seconds":%d}`, yen, lasts)})
 }
 
 func (s *site) cancel(payment, key string) answer {

@@ -18,16 +18,19 @@ import (
 	op "meguri/openapi/paymentdata/server"
 )
 
-// TestSyncTellsEveryPaymentOnce draws a history of charges, payments and
-// cancels, some while it is read, and reads it in pages of any size.
+// TestSyncTellsEveryPaymentOnce draws a history of charges, payments, holds and
+// cancels, some while it is read, and reads it in pages of any size. The voucher
+// has lots of two kinds, on which a payment may draw at once.
 func TestSyncTellsEveryPaymentOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ctx := context.Background()
 		c := &clock{now: time.Date(2026, 8, 1, 3, 0, 0, 0, time.UTC)}
 		m := newMemory(c.Now)
 		desk := &programme.Desk{Programmes: m, Ledger: m, Poster: poster{m}, Now: c.Now}
-		for _, id := range []ledger.ProgrammeID{voucher, points} {
-			if err := desk.Open(ctx, programme.Programme{ID: id, Name: "x", Class: programme.Points}); err != nil {
+		for _, p := range []programme.Programme{
+			{ID: voucher, Name: "x", Class: programme.Voucher, UnitPrice: 10, UnitValue: 15}, {ID: points, Name: "x", Class: programme.Points},
+		} {
+			if err := desk.Open(ctx, p); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -44,20 +47,30 @@ func TestSyncTellsEveryPaymentOnce(t *testing.T) {
 		}
 		act := func() {
 			resident := rapid.SampledFrom([]string{"agrees", "agrees", "does-not"}).Draw(t, "resident")
-			switch rapid.SampledFrom([]string{"grant", "pay", "pay", "combined", "cancel", "cancel"}).Draw(t, "act") {
-			case "grant":
-				_, _ = desk.Grant(ctx, origin(), resident, voucher, 1000)
+			paid := func(o ledger.Outcome, err error) {
+				if err == nil && o.Err == nil && resident == "agrees" {
+					payments, open = append(payments, o.Posted.ID), append(open, o.Posted.ID)
+				}
+			}
+			both := []programme.Part{{Programme: voucher, Amount: 10}, {Programme: points, Amount: 5}}
+			switch rapid.SampledFrom([]string{"charge", "pay", "pay", "combined", "capture", "void", "hold", "cancel", "cancel"}).Draw(t, "act") {
+			case "charge":
+				_, _ = desk.Charge(ctx, origin(), resident, voucher, 10)
 				_, _ = desk.Grant(ctx, origin(), resident, points, 1000)
 			case "pay":
-				o, err := desk.Pay(ctx, origin(), resident, "s-1", "", programme.Part{Programme: voucher, Amount: 10})
-				if err == nil && o.Err == nil && resident == "agrees" {
-					payments, open = append(payments, o.Posted.ID), append(open, o.Posted.ID)
-				}
+				paid(desk.Pay(ctx, origin(), resident, "s-1", "", programme.Part{Programme: voucher, Amount: 10}))
 			case "combined":
-				o, err := desk.Pay(ctx, origin(), resident, "s-1", "", programme.Part{Programme: voucher, Amount: 10}, programme.Part{Programme: points, Amount: 5})
-				if err == nil && o.Err == nil && resident == "agrees" {
-					payments, open = append(payments, o.Posted.ID), append(open, o.Posted.ID)
+				paid(desk.Pay(ctx, origin(), resident, "s-1", "", both...))
+			case "capture":
+				if o, err := desk.Hold(ctx, origin(), resident, "s-1", "", time.Hour, both...); err == nil && o.Err == nil {
+					paid(desk.Capture(ctx, origin(), o.Posted.ID, ledger.Yen(rapid.IntRange(0, 15).Draw(t, "amount"))))
 				}
+			case "void":
+				if o, err := desk.Hold(ctx, origin(), resident, "s-1", "", time.Hour, both...); err == nil && o.Err == nil {
+					_, _ = desk.Void(ctx, origin(), o.Posted.ID, "test")
+				}
+			case "hold": // which the ledger releases
+				_, _ = desk.Hold(ctx, origin(), resident, "s-1", "", 3*time.Second, both...)
 			case "cancel":
 				if len(open) > 0 {
 					i := rapid.IntRange(0, len(open)-1).Draw(t, "which")
@@ -123,6 +136,16 @@ func TestSyncTellsEveryPaymentOnce(t *testing.T) {
 			}
 			if now := paymentdata.Payment(res.(op.GetPayment200JSONResponse)); !reflect.DeepEqual(now, seen[id]) {
 				t.Fatalf("what was told is not what stands:\n%+v\n%+v", seen[id], now)
+			}
+			rest, from := seen[id].Amount.Value, map[string]bool{}
+			for _, part := range seen[id].Funding.Parts {
+				if rest -= part.Amount; part.Amount == 0 || from[part.ProgrammeID] {
+					t.Fatalf("funding %+v", seen[id].Funding)
+				}
+				from[part.ProgrammeID] = true
+			}
+			if rest != 0 {
+				t.Fatalf("parts are %d yen less than %d", rest, seen[id].Amount.Value)
 			}
 		}
 		for _, p := range pages {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"mime"
 	"net/http"
 	"net/url"
@@ -13,11 +14,14 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/go-chi/chi/v5"
+
+	"meguri/ledger"
 )
 
 // operation is what the contract says about one route.
@@ -25,6 +29,8 @@ type operation struct {
 	id     string
 	public bool     // the contract says that no token is needed
 	scopes []string // all of them are needed
+	keyed  bool     // it moves money, under an Idempotency-Key
+	awaits bool     // it can wait for the ledger
 	route  *routers.Route
 	names  map[string]bool // members that bodies of the contract may have
 }
@@ -43,8 +49,12 @@ func operationsOf(doc *openapi3.T) (map[string]*operation, error) {
 	ops := map[string]*operation{}
 	for path, item := range doc.Paths.Map() {
 		for method, o := range item.Operations() {
-			op := &operation{id: o.OperationID, names: names,
-				route: &routers.Route{Spec: doc, Path: path, PathItem: item, Method: method, Operation: o}}
+			op := &operation{
+				id: o.OperationID, names: names,
+				keyed:  o.Parameters.GetByInAndName(openapi3.ParameterInHeader, idempotencyKey) != nil,
+				awaits: o.Parameters.GetByInAndName(openapi3.ParameterInHeader, minSequence) != nil,
+				route:  &routers.Route{Spec: doc, Path: path, PathItem: item, Method: method, Operation: o},
+			}
 			switch {
 			case o.Security == nil || len(*o.Security) > 1:
 				return nil, fmt.Errorf("operation %s needs exactly one list of scopes, or an empty one", o.OperationID)
@@ -62,6 +72,8 @@ func operationsOf(doc *openapi3.T) (map[string]*operation, error) {
 	}
 	return ops, nil
 }
+
+const idempotencyKey = "Idempotency-Key"
 
 var registerDecoder = sync.OnceFunc(func() {
 	openapi3filter.RegisterBodyDecoder("application/json",
@@ -84,7 +96,7 @@ func (s *server) validate(next http.Handler) http.Handler {
 		SchemaValidationOptions:           []openapi3.SchemaValidationOption{openapi3.DisableSchemaErrorDetails()},
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		op := s.operations[routeOf(r)]
+		op := requestOf(r).contract
 		query, err := checkQuery(r.URL.RawQuery, op.route.Operation.Parameters)
 		if err == nil {
 			err = checkMediaType(r, op.route.Operation)
@@ -105,7 +117,7 @@ func (s *server) validate(next http.Handler) http.Handler {
 			Request: r, PathParams: params, QueryParams: query, Route: op.route, Options: options,
 		})
 		if err != nil {
-			s.fail(w, r, refusal(err, op.names))
+			s.fail(w, r, refusal(err, op))
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -138,6 +150,9 @@ func checkMediaType(r *http.Request, o *openapi3.Operation) error {
 	if o.RequestBody == nil || r.ContentLength == 0 {
 		return nil
 	}
+	if o.RequestBody.Value.Content[r.Header.Get("Content-Type")] != nil {
+		return nil
+	}
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || o.RequestBody.Value.Content[media] == nil {
 		return errMediaType
@@ -147,19 +162,42 @@ func checkMediaType(r *http.Request, o *openapi3.Operation) error {
 
 // refusal turns the validator's error into ours: where it does not fit and
 // what the contract says, and never what was sent.
-func refusal(err error, names map[string]bool) error {
+func refusal(err error, op *operation) error {
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return errTooLarge
 	}
-	a := &at{fault: errInvalidRequest}
-	collect(err, nil, names, &a.places)
-	return a
+	f := faults{op: op, only: true}
+	f.collect(err, nil)
+	if f.only && f.kind != nil {
+		return &at{f.kind, f.places}
+	}
+	return &at{errInvalidRequest, f.places}
+}
+
+// faults are what does not fit in a request. Those of money have a type of
+// their own, which the request gets when it has no other fault.
+type faults struct {
+	op     *operation
+	places []place
+	kind   error // of the first fault
+	only   bool  // all are of that kind
+}
+
+func (f *faults) add(spot string, detail text, kind error) {
+	if !f.op.keyed {
+		kind = nil
+	}
+	if len(f.places) == 0 {
+		f.kind = kind
+	}
+	f.only = f.only && f.kind == kind
+	f.places = append(f.places, place{spot, detail})
 }
 
 // collect walks the validator's errors. In is the parameter they are about,
 // nil for the body.
-func collect(err error, in *openapi3.Parameter, names map[string]bool, places *[]place) {
+func (f *faults) collect(err error, in *openapi3.Parameter) {
 	spot := "#"
 	if in != nil {
 		spot = in.Name
@@ -167,32 +205,77 @@ func collect(err error, in *openapi3.Parameter, names map[string]bool, places *[
 	switch e := err.(type) {
 	case openapi3.MultiError:
 		for _, one := range e {
-			collect(one, in, names, places)
+			f.collect(one, in)
 		}
 	case *openapi3filter.RequestError:
 		if e.Err == nil {
-			*places = append(*places, place{spot, text{"本文は受け付けません", "no body is expected"}})
+			f.add(spot, text{"本文は受け付けません", "no body is expected"}, nil)
 			return
 		}
-		collect(e.Err, e.Parameter, names, places)
+		f.collect(e.Err, e.Parameter)
 	case *openapi3.SchemaError:
 		if in == nil {
-			spot = pointer(e.JSONPointer(), names)
+			spot = pointer(e.JSONPointer(), f.op.names)
 		}
-		*places = append(*places, place{spot, explain(e)})
+		f.add(spot, explain(e), kindOf(e, spot))
 	default:
-		detail := text{"読めない値です", "the value cannot be read"}
+		detail, kind := text{"読めない値です", "the value cannot be read"}, error(nil)
 		var bad *jsonError
 		switch {
 		case errors.Is(err, openapi3filter.ErrInvalidRequired):
 			detail = text{"必須です", "is required"}
+			if spot == idempotencyKey {
+				kind = ledger.ErrMissingID
+			}
 		case errors.Is(err, openapi3filter.ErrInvalidEmptyValue):
 			detail = text{"空にできません", "must not be empty"}
 		case errors.As(err, &bad):
 			detail = bad.detail
 		}
-		*places = append(*places, place{spot, detail})
+		f.add(spot, detail, kind)
 	}
+}
+
+// kindOf is the type that a fault has of its own, or nil: the ledger would have
+// refused it for the same reason.
+func kindOf(e *openapi3.SchemaError, spot string) error {
+	switch value := e.Value.(type) {
+	case string:
+		switch {
+		case spot != idempotencyKey:
+		case value == "":
+			return ledger.ErrMissingID
+		case len(value) > uuidLength:
+			return ledger.ErrIDTooLong
+		default:
+			return errKeyMalformed
+		}
+	case []any:
+		if e.SchemaField == "maxItems" {
+			return ledger.ErrGroupTooLarge
+		}
+	case json.Number: // out of the range even of a float
+		return amountKind(spot, strings.HasPrefix(value.String(), "-"), false)
+	case float64:
+		if value == math.Trunc(value) {
+			return amountKind(spot, value < 0, value == 0)
+		}
+	}
+	return nil
+}
+
+const uuidLength = 36
+
+func amountKind(spot string, negative, zero bool) error {
+	switch {
+	case !strings.HasSuffix(spot, "/amount_yen"):
+		return nil
+	case zero:
+		return ledger.ErrAmountZero
+	case negative:
+		return ledger.ErrAmountNegative
+	}
+	return ledger.ErrOverflow
 }
 
 // pointer writes a path as a URI fragment. It stops at the first step that the
@@ -269,63 +352,109 @@ const maxDepth = 16 // the contracts nest four deep
 // named twice, of which a second reader might believe the other, and it keeps
 // numbers as they were written, so that no yen is lost in a float.
 func decodeJSON(data []byte) (any, error) {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	v, err := decodeValue(dec, 0)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errTrailing
-	}
-	return v, nil
-}
-
-func decodeValue(dec *json.Decoder, depth int) (any, error) {
-	token, err := dec.Token()
-	if err != nil {
+	if !json.Valid(data) {
+		if json.NewDecoder(bytes.NewReader(data)).Decode(&json.RawMessage{}) == nil {
+			return nil, errTrailing
+		}
 		return nil, errSyntax
 	}
+	return (&validJSON{data}).value(0)
+}
+
+// validJSON is what is left to read of JSON that was found to be valid, so that
+// nothing of its grammar is checked again.
+type validJSON struct{ rest []byte }
+
+// next is the next character that is not white space, and take takes it.
+func (j *validJSON) next() byte {
+	for j.rest[0] == ' ' || j.rest[0] == '\t' || j.rest[0] == '\r' || j.rest[0] == '\n' {
+		j.rest = j.rest[1:]
+	}
+	return j.rest[0]
+}
+
+func (j *validJSON) take() byte {
+	c := j.next()
+	j.rest = j.rest[1:]
+	return c
+}
+
+func (j *validJSON) value(depth int) (any, error) {
 	if depth > maxDepth {
 		return nil, errDeep
 	}
-	switch token {
-	case json.Delim('{'):
+	switch j.next() {
+	case '{':
 		object := map[string]any{}
-		for dec.More() {
-			key, err := dec.Token()
-			if err != nil {
-				return nil, errSyntax
+		for c := j.take(); c != '}'; c = j.take() { // a brace, and then a comma
+			if j.next() == '}' {
+				continue
 			}
-			name := key.(string) // Token checks that members have names
+			name := j.text()
 			if _, twice := object[name]; twice {
 				return nil, errDuplicate
 			}
-			if object[name], err = decodeValue(dec, depth+1); err != nil {
+			j.take() // the colon
+			v, err := j.value(depth + 1)
+			if err != nil {
 				return nil, err
 			}
+			object[name] = v
 		}
-		return object, end(dec)
-	case json.Delim('['):
+		return object, nil
+	case '[':
 		list := []any{}
-		for dec.More() {
-			v, err := decodeValue(dec, depth+1)
+		for c := j.take(); c != ']'; c = j.take() {
+			if j.next() == ']' {
+				continue
+			}
+			v, err := j.value(depth + 1)
 			if err != nil {
 				return nil, err
 			}
 			list = append(list, v)
 		}
-		return list, end(dec)
+		return list, nil
+	case '"':
+		s := j.text()
+		if strings.ContainsRune(s, 0) {
+			return nil, errNUL // which PostgreSQL cannot keep
+		}
+		return s, nil
+	case 't':
+		j.rest = j.rest[len("true"):]
+		return true, nil
+	case 'f':
+		j.rest = j.rest[len("false"):]
+		return false, nil
+	case 'n':
+		j.rest = j.rest[len("null"):]
+		return nil, nil
 	}
-	if s, ok := token.(string); ok && strings.ContainsRune(s, 0) {
-		return nil, errNUL // which PostgreSQL cannot keep
+	end := 0
+	for end < len(j.rest) && strings.IndexByte("+-.0123456789Ee", j.rest[end]) >= 0 {
+		end++
 	}
-	return token, nil
+	number := json.Number(j.rest[:end])
+	j.rest = j.rest[end:]
+	return number, nil
 }
 
-func end(dec *json.Decoder) error {
-	if _, err := dec.Token(); err != nil {
-		return errSyntax
+// text takes a string.
+func (j *validJSON) text() string {
+	end, plain := 1, true
+	for ; j.rest[end] != '"'; end++ {
+		if j.rest[end] == '\\' {
+			plain = false
+			end++
+		}
 	}
-	return nil
+	quoted := j.rest[:end+1]
+	j.rest = j.rest[end+1:]
+	if plain && utf8.Valid(quoted) {
+		return string(quoted[1:end])
+	}
+	var s string
+	_ = json.Unmarshal(quoted, &s) // it is valid
+	return s
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -24,14 +25,16 @@ func pointers(t *testing.T, v map[string]any) []string {
 func TestFaultsAreNamedByTheirPlace(t *testing.T) {
 	s := newSite(t)
 	good := `{"resident_id":"r-0001","shop_id":"s-001","parts":[{"programme_id":"voucher-2026","amount_yen":100}]}`
+	many := func(n int, what string) string {
+		return strings.Replace(good, `[{"programme_id":"voucher-2026","amount_yen":100}]`, "["+strings.Repeat(what+",", n-1)+what+"]", 1)
+	}
 	for _, c := range []struct {
 		name, key, query, body string
 		want                   []string
 	}{
-		{"amount of zero", key(1), "", strings.Replace(good, "100", "0", 1), []string{"#/parts/0/amount_yen"}},
 		{"amount as text", key(1), "", strings.Replace(good, "100", `"100"`, 1), []string{"#/parts/0/amount_yen"}},
 		{"amount with a fraction", key(1), "", strings.Replace(good, "100", "1.5", 1), []string{"#/parts/0/amount_yen"}},
-		{"amount beyond exact floats", key(1), "", strings.Replace(good, "100", "9007199254740993", 1), []string{"#/parts/0/amount_yen"}},
+		{"amount below zero with a fraction", key(1), "", strings.Replace(good, "100", "-1.5", 1), []string{"#/parts/0/amount_yen"}},
 		{"several at once", key(1), "", `{"resident_id":"","parts":[]}`, []string{"#/parts", "#/resident_id", "#/shop_id"}},
 		{"member that is not named", key(1), "", strings.Replace(good, `"shop_id"`, `"AMOUNT":1,"shop_id"`, 1), []string{"#"}},
 		{"member in other letters", key(1), "", strings.Replace(good, `"shop_id"`, `"Shop_ID"`, 1), []string{"#", "#/shop_id"}},
@@ -40,8 +43,10 @@ func TestFaultsAreNamedByTheirPlace(t *testing.T) {
 		{"no JSON", key(1), "", "amount=100", []string{"#"}},
 		{"character NUL", key(1), "", strings.Replace(good, "r-0001", `r\u0000`, 1), []string{"#"}},
 		{"deeply nested", key(1), "", strings.Repeat("[", 100) + strings.Repeat("]", 100), []string{"#"}},
-		{"key that is no UUID", "not-a-uuid", "", good, []string{"Idempotency-Key"}},
-		{"key in capitals", strings.ToUpper("0197a7a0-5c3e-7b1a-8d57-3a1f2b6c9d10"), "", good, []string{"Idempotency-Key"}},
+		{"faults of two kinds", "not-a-uuid", "", strings.Replace(good, "100", "0", 1), []string{"#/parts/0/amount_yen", "Idempotency-Key"}},
+		{"amounts of two kinds", key(1), "", many(2, `{"programme_id":"p","amount_yen":0},{"programme_id":"p","amount_yen":-1}`),
+			[]string{"#/parts/0/amount_yen", "#/parts/1/amount_yen", "#/parts/2/amount_yen", "#/parts/3/amount_yen"}},
+		{"a fault of money and another", key(1), "", strings.Replace(strings.Replace(good, "100", "0", 1), "s-001", "", 1), []string{"#/parts/0/amount_yen", "#/shop_id"}},
 		{"unknown parameter", key(1), "?dry_run=true", good, []string{"query"}},
 		{"query that cannot be read", key(1), "?%zz", good, []string{"query"}},
 	} {
@@ -50,7 +55,35 @@ func TestFaultsAreNamedByTheirPlace(t *testing.T) {
 			t.Errorf("%s: places %v, want %v", c.name, got, c.want)
 		}
 	}
-	v := s.do(call{client: "ingest", method: "GET", path: "/payment-data/v1/payments:sync?limit=1&limit=2"}).want(t, 400, "invalid-request")
+	for _, c := range []struct {
+		name, key, body, slug string
+		want                  []string
+	}{
+		{"amount of zero", key(1), strings.Replace(good, "100", "0", 1), "amount-zero", []string{"#/parts/0/amount_yen"}},
+		{"amount of less than nothing", key(1), strings.Replace(good, "100", "-0", 1), "amount-zero", []string{"#/parts/0/amount_yen"}},
+		{"amount below zero", key(1), strings.Replace(good, "100", "-5", 1), "amount-negative", []string{"#/parts/0/amount_yen"}},
+		{"amount far below zero", key(1), strings.Replace(good, "100", "-1"+strings.Repeat("0", 30), 1), "amount-negative", []string{"#/parts/0/amount_yen"}},
+		{"amount beyond exact floats", key(1), strings.Replace(good, "100", "9007199254740993", 1), "overflow", []string{"#/parts/0/amount_yen"}},
+		{"amount beyond 64 bits", key(1), strings.Replace(good, "100", "1"+strings.Repeat("0", 30), 1), "overflow", []string{"#/parts/0/amount_yen"}},
+		{"amount beyond floats", key(1), strings.Replace(good, "100", "1"+strings.Repeat("0", 400), 1), "overflow", []string{"#/parts/0/amount_yen"}},
+		{"two amounts of zero", key(1), many(2, `{"programme_id":"p","amount_yen":0}`), "amount-zero", []string{"#/parts/0/amount_yen", "#/parts/1/amount_yen"}},
+		{"too many parts", key(1), many(101, `{"programme_id":"p","amount_yen":1}`), "group-too-large", []string{"#/parts"}},
+		{"no key", "", good, "key-missing", []string{"Idempotency-Key"}},
+		{"key that is no UUID", "not-a-uuid", good, "key-malformed", []string{"Idempotency-Key"}},
+		{"key in capitals", strings.ToUpper("0197a7a0-5c3e-7b1a-8d57-3a1f2b6c9d10"), good, "key-malformed", []string{"Idempotency-Key"}},
+		{"key of a letter too many", key(1) + "0", good, "key-too-long", []string{"Idempotency-Key"}},
+		{"key of a megabyte", strings.Repeat("k", 1<<20), good, "key-too-long", []string{"Idempotency-Key"}},
+	} {
+		v := s.do(call{client: "app", method: "POST", path: "/wallet/v1/payments", key: c.key, body: c.body}).want(t, 400, c.slug)
+		if got := slices.Compact(pointers(t, v)); !slices.Equal(got, c.want) {
+			t.Errorf("%s: places %v, want %v", c.name, got, c.want)
+		}
+	}
+	v := s.do(call{client: "app", method: "POST", path: "/wallet/v1/payments", body: good, header: http.Header{"Idempotency-Key": {""}}}).want(t, 400, "key-missing")
+	if got := slices.Compact(pointers(t, v)); !slices.Equal(got, []string{"Idempotency-Key"}) {
+		t.Errorf("empty key: places %v", got)
+	}
+	v = s.do(call{client: "ingest", method: "GET", path: "/payment-data/v1/payments:sync?limit=1&limit=2"}).want(t, 400, "invalid-request")
 	if got := pointers(t, v); !slices.Equal(got, []string{"limit"}) {
 		t.Errorf("limit twice: %v", got)
 	}
@@ -161,7 +194,8 @@ func TestPointerStopsAtTheCallersOwnWords(t *testing.T) {
 }
 
 func FuzzDecodeJSON(f *testing.F) {
-	for _, seed := range []string{`{"a":[1,2.5,"x",null,true]}`, `{"a":1,"a":2}`, `[1] 2`, `9223372036854775807`, `{`, `"\u0000"`, ``} {
+	for _, seed := range []string{`{"a":[1,2.5,"x",null,true]}`, `{"a":1,"a":2}`, `[1] 2`, `9223372036854775807`, `{`, `"\u0000"`, ``, " { } ", `[ ]`, `{"a" : [ ] , "b" : { } }`,
+		`"\\\"\u00e9\ud83d\ude00"`, "\"\xff\"", `[-0,1e9,true,false,null]`, `{"\u0061":1,"a":2}`, `[[[[]]],{"x":{"y":[{}]}}]`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -169,8 +203,11 @@ func FuzzDecodeJSON(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if !json.Valid(data) {
-			t.Fatalf("took what is no JSON: %q", data)
+		var want any
+		dec := json.NewDecoder(bytes.NewReader(data))
+		dec.UseNumber()
+		if err := dec.Decode(&want); err != nil || !reflect.DeepEqual(v, want) {
+			t.Fatalf("%q is %v, and %v to encoding/json: %v", data, v, want, err)
 		}
 		b, err := json.Marshal(v)
 		if err != nil {

@@ -33,6 +33,7 @@ import (
 type app struct {
 	config  Config
 	logger  *slog.Logger
+	writers []*ledger.Writer
 	closers []func() error
 }
 
@@ -130,6 +131,18 @@ func (a *app) gate() (*disclosure.Gate, error) {
 	return &disclosure.Gate{Engine: engine, Now: time.Now}, nil
 }
 
+// writer starts a writer that stops when the app closes.
+func (a *app) writer(ctx context.Context, store *sqlstore.Store) *ledger.Writer {
+	ctx, stop := context.WithCancel(ctx)
+	writer := ledger.NewWriter(ctx, store, a.logger)
+	a.writers = append(a.writers, writer)
+	a.onClose(func() error {
+		stop()
+		return writer.Wait()
+	})
+	return writer
+}
+
 // handler builds the whole API over a ledger store. Who may call it is in the
 // registry, which may have guests.
 func (a *app) handler(ctx context.Context, store *sqlstore.Store, who registry.Store) (http.Handler, error) {
@@ -137,13 +150,7 @@ func (a *app) handler(ctx context.Context, store *sqlstore.Store, who registry.S
 	if err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithCancel(ctx)
-	writer := ledger.NewWriter(ctx, store)
-	a.onClose(func() error {
-		stop()
-		writer.Wait()
-		return nil
-	})
+	writer := a.writer(ctx, store)
 	return api.New(api.Deps{
 		Ledger:     store,
 		Desk:       &programme.Desk{Programmes: store, Ledger: store, Poster: writer, Now: time.Now},
@@ -158,8 +165,27 @@ func (a *app) handler(ctx context.Context, store *sqlstore.Store, who registry.S
 		Now:        time.Now,
 		Logger:     a.logger,
 		Ready:      store.Ping,
-		Metrics:    prometheus.NewRegistry(),
+		RetryAfter: writer.RetryAfter,
+		Metrics:    ledgerMetrics(store, writer),
 	})
+}
+
+// ledgerMetrics are the metrics of the writer, among which the API puts its own.
+func ledgerMetrics(store *sqlstore.Store, w *ledger.Writer) *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	gauge := func(name, help string, value func() float64) {
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+	}
+	gauge("meguri_ledger_waiting_payments", "Payments in the writer's queue.", func() float64 { n, _ := w.Waiting(); return float64(n) })
+	gauge("meguri_ledger_waiting_bulk", "Sales and other bulk work in the writer's queue.", func() float64 { _, n := w.Waiting(); return float64(n) })
+	gauge("meguri_ledger_checking", "1 while the fate of a batch is being looked up.", func() float64 {
+		if w.Checking() {
+			return 1
+		}
+		return 0
+	})
+	gauge("meguri_ledger_takeovers", "Batches that found another writer's before them.", func() float64 { return float64(store.Takeovers()) })
+	return r
 }
 
 // period is the span of days that pages show: what is configured, or the whole
@@ -213,10 +239,10 @@ func listen(address string, handler http.Handler, logger *slog.Logger) (*service
 			ReadTimeout:       60 * time.Second,
 			WriteTimeout:      120 * time.Second,
 			IdleTimeout:       120 * time.Second,
-			MaxHeaderBytes:    64 << 10,
+			MaxHeaderBytes:    api.MaxHeaderBytes,
 			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 		},
-		failed: make(chan error, 1),
+		failed: make(chan error, 2), // of the server and of the writer
 	}
 	go func() {
 		if err := s.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {

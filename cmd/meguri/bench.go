@@ -46,6 +46,7 @@ var benchmarks = []struct {
 	run         func(*program, context.Context, bool) ([]figure, error)
 }{
 	{"pipeline", "import → pipeline of a generated transaction CSV, beside DuckDB's bare COPY of the same file", (*program).benchPipeline},
+	{"ledger", "payments on SQLite and PostgreSQL, in process and through HTTP, beside the naive way and the ceiling; growth; verify", (*program).benchLedger},
 	{"demo", "time from the start of the demo to its first page", (*program).benchDemo},
 	{"build", "build from an empty cache, and the size of the binary", (*program).benchBuild},
 }

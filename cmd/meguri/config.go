@@ -28,7 +28,15 @@ type Config struct {
 	To             string `yaml:"to"`              // last day; "" is the data's last
 	AddressFile    string `yaml:"-"`               // where the server writes its address
 	Demo           bool   `yaml:"demo"`            // the data are made up, and every screen says so
+	Profile        string `yaml:"profile"`         // production, or trial: a database that may lose what it has committed
 }
+
+// production is the profile in which the ledger's database must keep what it has
+// committed, and trial the one in which it is only warned about.
+const (
+	production = "production"
+	trial      = "trial"
+)
 
 // flags are the values of the command line that every command knows.
 type flags struct {
@@ -58,6 +66,7 @@ var settings = []struct {
 	{"address-file", func(c *Config) *string { return &c.AddressFile }},
 	{"from", func(c *Config) *string { return &c.From }},
 	{"to", func(c *Config) *string { return &c.To }},
+	{"profile", func(c *Config) *string { return &c.Profile }},
 }
 
 // variable is the environment's name of a flag: passphrase-file is
@@ -67,7 +76,7 @@ func variable(flag string) string {
 }
 
 func (p *program) loadConfig(set *pflag.FlagSet) (Config, error) {
-	c := Config{Listen: "127.0.0.1:8080", City: "めぐり市", Programme: "地域ウォレット", LogLevel: "info", Provider: "meguri"}
+	c := Config{Listen: "127.0.0.1:8080", City: "めぐり市", Programme: "地域ウォレット", LogLevel: "info", Provider: "meguri", Profile: production}
 	dir := p.flags.dir
 	if v := p.getenv(variable("dir")); v != "" && !set.Changed("dir") {
 		dir = v

@@ -84,7 +84,7 @@ func TestKill_WhatWasAnsweredIsKept(t *testing.T) {
 	}
 
 	for _, id := range answered {
-		if tx, err := till.GetTransactionWithResponse(ctx, id); err != nil || tx.JSON200 == nil {
+		if tx, err := till.GetTransactionWithResponse(ctx, id, nil); err != nil || tx.JSON200 == nil {
 			t.Fatalf("payment %s was answered and is not in the ledger: %v", id, err)
 		}
 	}
@@ -93,7 +93,7 @@ func TestKill_WhatWasAnsweredIsKept(t *testing.T) {
 			t.Fatalf("payment %s, sent again, gets %d", id, status)
 		}
 	}
-	balances, err := till.GetBalancesWithResponse(ctx, "r1")
+	balances, err := till.GetBalancesWithResponse(ctx, "r1", nil)
 	if err != nil || balances.JSON200 == nil {
 		t.Fatalf("balances: %v", err)
 	}

@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"meguri/ledger/sqlstore"
 )
 
 func (p *program) serveCommand() *cobra.Command {
@@ -49,6 +51,9 @@ func (p *program) start(ctx context.Context, a *app) (*service, *guests, error) 
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := p.checkDurable(ctx, a, store); err != nil {
+		return nil, nil, err
+	}
 	who := &guests{Store: store}
 	// The handler outlives ctx: requests that are running may still post.
 	handler, err := a.handler(context.WithoutCancel(ctx), store, who)
@@ -56,7 +61,33 @@ func (p *program) start(ctx context.Context, a *app) (*service, *guests, error) 
 		return nil, nil, err
 	}
 	s, err := listen(p.config.Listen, handler, a.logger)
-	return s, who, err
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, w := range a.writers { // after a failure of the storage nothing may go on
+		go func() {
+			if err := w.Wait(); err != nil {
+				s.failed <- err
+			}
+		}()
+	}
+	return s, who, nil
+}
+
+// checkDurable refuses a database that may lose what it has committed, unless
+// nothing depends on it.
+func (p *program) checkDurable(ctx context.Context, a *app, store *sqlstore.Store) error {
+	if p.config.Profile != production && p.config.Profile != trial {
+		return usageError{fmt.Errorf("profile %q is neither %s nor %s", p.config.Profile, production, trial)}
+	}
+	err := store.Durable(ctx)
+	if err != nil && p.config.Profile == production {
+		return fmt.Errorf("%w: change the setting, or set the profile %s if nothing depends on the data", err, trial)
+	}
+	if err != nil {
+		a.logger.Warn("what is committed may be lost with the power", "reason", err.Error())
+	}
+	return nil
 }
 
 // announce writes the address where the caller asked for it.

@@ -3,9 +3,11 @@ package sqldb
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -46,12 +48,36 @@ func Migrate(ctx context.Context, db *DB, schema string, fsys fs.FS, dir string)
 		steps = append(steps, Migration{Name: e.Name(), Note: strings.TrimSpace(string(note))})
 	}
 	sort.Slice(steps, func(i, j int) bool { return steps[i].Name < steps[j].Name })
+	if err := checkKnown(ctx, db, schema, steps); err != nil {
+		return nil, err
+	}
 	for i := range steps {
 		if steps[i].Applied, err = apply(ctx, db, schema, fsys, path.Join(dir, steps[i].Name)); err != nil {
 			return nil, fmt.Errorf("migrate %s to %s: %w", schema, steps[i].Name, err)
 		}
 	}
 	return steps, nil
+}
+
+// checkKnown refuses a database that has steps which this program does not
+// know: a newer program, or one from before the first release, made it.
+func checkKnown(ctx context.Context, db *DB, schema string, steps []Migration) (err error) {
+	rows, err := db.QueryContext(ctx, `SELECT name FROM schema_migrations WHERE schema_name = $1 ORDER BY name`, schema)
+	if err != nil {
+		return fmt.Errorf("migrate %s: %w", schema, err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(steps, func(m Migration) bool { return m.Name == name }) {
+			return fmt.Errorf("migrate %s: the database has the step %s, which this program does not know: "+
+				"use the program that made it, or begin with an empty database", schema, name)
+		}
+	}
+	return rows.Err()
 }
 
 // apply runs one step unless it was run before; it reports whether it ran now.

@@ -14,16 +14,19 @@ package sqldb
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	_ "github.com/jackc/pgx/v5/stdlib" // registers the driver "pgx"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/mattn/go-sqlite3"
 )
 
@@ -45,48 +48,140 @@ type DB struct {
 	// locked sleeps and looks again. Writers of this process queue here instead,
 	// and are woken at once.
 	writing sync.Mutex
+
+	closing []func()
+}
+
+// OnClose has something done before the database is closed: giving up a
+// connection that somebody keeps.
+func (db *DB) OnClose(do func()) { db.closing = append(db.closing, do) }
+
+// Close closes the database.
+func (db *DB) Close() error {
+	for _, do := range db.closing {
+		do()
+	}
+	return db.DB.Close()
 }
 
 // Open opens a database by its address: "postgres://…" for PostgreSQL, and
 // any other text for the path of a SQLite file, which is made if absent.
 //
 // SQLite runs in WAL mode with synchronous=FULL: what is committed survives
-// loss of power.
+// loss of power. "file.sqlite?synchronous=normal" asks for less, which
+// [DB.Durable] reports. On PostgreSQL a session that sits in a transaction for longer
+// than LeaseTime is ended by the server, whatever it was about to do.
 func Open(ctx context.Context, address string) (*DB, error) {
 	db := &DB{Dialect: SQLite}
-	driver, dsn := "sqlite3", ""
 	if strings.HasPrefix(address, "postgres://") || strings.HasPrefix(address, "postgresql://") {
-		db.Dialect, driver, dsn = Postgres, "pgx", address
+		config, err := pgx.ParseConfig(address)
+		if err != nil {
+			return nil, fmt.Errorf("open postgres database: %w", err)
+		}
+		// Every statement of ours has its index. A plan must not turn into a scan
+		// because a table was empty when it was made.
+		config.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
+		config.RuntimeParams["enable_seqscan"] = "off"
+		config.RuntimeParams["jit"] = "off"
+		config.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt(LeaseTime.Milliseconds(), 10)
+		db.Dialect, db.DB = Postgres, stdlib.OpenDB(*config)
 	} else {
+		address, options, _ := strings.Cut(address, "?")
+		synchronous := "FULL"
+		switch options {
+		case "", "synchronous=full":
+		case "synchronous=normal":
+			synchronous = "NORMAL"
+		default:
+			return nil, fmt.Errorf("open sqlite database: the only option is synchronous=full or normal, not %q", options)
+		}
 		q := url.Values{
 			"_journal_mode":    {"WAL"},
-			"_synchronous":     {"FULL"},
+			"_synchronous":     {synchronous},
 			"_foreign_keys":    {"on"},
 			"_busy_timeout":    {"10000"},
 			"_txlock":          {"immediate"},
-			"_stmt_cache_size": {"64"}, // a store has some thirty statements
+			"_stmt_cache_size": {"64"},     // a store has some thirty statements
+			"_cache_size":      {"-65536"}, // KiB: the accounts of a city stay in memory
 		}
-		dsn = "file:" + (&url.URL{Path: address}).EscapedPath() + "?" + q.Encode()
+		db.DB = sql.OpenDB(sqliteFile("file:" + (&url.URL{Path: address}).EscapedPath() + "?" + q.Encode()))
 	}
-	pool, err := sql.Open(driver, dsn)
-	if err != nil {
-		return nil, fmt.Errorf("open %s database: %w", db.Dialect, err)
-	}
-	pool.SetMaxOpenConns(maxConns)
-	pool.SetMaxIdleConns(maxConns)
-	db.DB = pool
-	if err := pool.PingContext(ctx); err != nil {
-		_ = pool.Close() // the ping's error says more
+	db.SetMaxOpenConns(maxConns)
+	db.SetMaxIdleConns(maxConns)
+	if err := db.PingContext(ctx); err != nil {
+		_ = db.Close() // the ping's error says more
 		return nil, fmt.Errorf("open %s database: %w", db.Dialect, err)
 	}
 	return db, nil
+}
+
+// ErrNotDurable: the database would lose what it has committed with the power.
+var ErrNotDurable = errors.New("the database does not keep what it has committed")
+
+// Durable returns an error that wraps ErrNotDurable, and names the setting, when
+// a commit does not wait for the disk.
+func (db *DB) Durable(ctx context.Context) error {
+	want := map[string]func(string) bool{ // setting → is it enough?
+		"fsync":              func(v string) bool { return v == "on" },
+		"full_page_writes":   func(v string) bool { return v == "on" },
+		"synchronous_commit": func(v string) bool { return v != "off" },
+	}
+	show := "SHOW "
+	if db.Dialect == SQLite {
+		show, want = "PRAGMA ", map[string]func(string) bool{
+			"synchronous":  func(v string) bool { return v == "2" || v == "3" }, // FULL, EXTRA
+			"journal_mode": func(v string) bool { return v == "wal" },
+		}
+	}
+	for setting, enough := range want {
+		var value string
+		if err := db.QueryRowContext(ctx, show+setting).Scan(&value); err != nil {
+			return fmt.Errorf("read %s: %w", setting, err)
+		}
+		if !enough(value) {
+			return fmt.Errorf("%w: %s is %s", ErrNotDurable, setting, value)
+		}
+	}
+	return nil
 }
 
 // maxConns is the size of the pool. More would wait for each other: SQLite has
 // one writer, and a PostgreSQL server serves a few per core.
 const maxConns = 16
 
+// sqliteFile opens connections to a SQLite file.
+type sqliteFile string
+
+var sqliteDriver = &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) error {
+	// A page that many batches touch is copied into the database once in 64 MiB
+	// of them, rather than once in four.
+	_, err := c.Exec("PRAGMA wal_autocheckpoint = 16384", nil)
+	return err
+}}
+
+// Connect implements driver.Connector.
+func (f sqliteFile) Connect(context.Context) (driver.Conn, error) {
+	return sqliteDriver.Open(string(f))
+}
+
+// Driver implements driver.Connector.
+func (f sqliteFile) Driver() driver.Driver { return sqliteDriver }
+
 const maxAttempts = 8
+
+// LeaseTime is how long a session may sit in a transaction without a word.
+const LeaseTime = 5 * time.Second
+
+// LockWriting keeps the other writers of this process away from a SQLite file
+// until the function that it returns is called. Other engines need no such
+// thing.
+func (db *DB) LockWriting() (unlock func()) {
+	if db.Dialect != SQLite {
+		return func() {}
+	}
+	db.writing.Lock()
+	return db.writing.Unlock
+}
 
 // InTx runs fn in a serializable transaction and commits it. Where the engine
 // asks for it (a serialization failure, a deadlock, a busy file), fn is run
@@ -116,8 +211,7 @@ func (db *DB) tryTx(ctx context.Context, fn func(*sql.Tx) error) error {
 	case Postgres:
 		opts.Isolation = sql.LevelSerializable
 	case SQLite:
-		db.writing.Lock()
-		defer db.writing.Unlock()
+		defer db.LockWriting()()
 	}
 	tx, err := db.BeginTx(ctx, opts)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -114,5 +115,27 @@ func TestMigrate_RunsEachStepOnceAndChecksIt(t *testing.T) {
 				t.Error("a step whose check failed left its table behind")
 			}
 		})
+	}
+}
+
+func TestDurable_NamesTheWeakSetting(t *testing.T) {
+	ctx, file := context.Background(), filepath.Join(t.TempDir(), "x.sqlite")
+	for address, want := range map[string]error{file: nil, file + "?synchronous=normal": sqldb.ErrNotDurable} {
+		db, err := sqldb.Open(ctx, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Durable(ctx); !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", filepath.Base(address), err, want)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := sqldb.Open(ctx, file+"?synchronous=off"); err == nil {
+		t.Error("synchronous=off is taken")
+	}
+	if err := sqldbtest.Postgres(t).Durable(ctx); !errors.Is(err, sqldb.ErrNotDurable) { // the tests' server has fsync off
+		t.Errorf("PostgreSQL without fsync: got %v", err)
 	}
 }

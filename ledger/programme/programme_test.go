@@ -3,6 +3,7 @@ package programme_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -21,6 +22,13 @@ var voucher = programme.Programme{
 
 var points = programme.Programme{ID: "points", Name: "ポイント", Class: programme.Points}
 
+// The lots of resident r.
+var (
+	paidLot    = ledger.LotID("voucher", "r", ledger.Paid, "2024-08-31")
+	premiumLot = ledger.LotID("voucher", "r", ledger.Premium, "2024-08-31")
+	pointsLot  = ledger.LotID("points", "r", ledger.Premium, "")
+)
+
 // counter is a desk over a real store, on a clock that the test sets.
 type counter struct {
 	*testing.T
@@ -37,10 +45,12 @@ func open(t *testing.T) *counter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	writer := ledger.NewWriter(ctx, store)
+	writer := ledger.NewWriter(ctx, store, slog.New(slog.DiscardHandler))
 	t.Cleanup(func() {
 		stop()
-		writer.Wait()
+		if err := writer.Wait(); err != nil {
+			t.Error(err)
+		}
 	})
 	c.store = store
 	c.Desk = &programme.Desk{Programmes: store, Ledger: store, Poster: writer, Now: func() time.Time { return c.now }}
@@ -74,7 +84,7 @@ func TestCharge_SellsUnitsWithTheirPremium(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.values(map[ledger.AccountID]ledger.Yen{
-		programme.LotID("voucher", "r"): 3600, "funds:voucher:paid": -3000, "funds:voucher:premium": -600,
+		paidLot: 3000, premiumLot: 600, "funds:voucher:paid": -3000, "funds:voucher:premium": -600,
 	})
 	for name, test := range map[string]struct {
 		id    ledger.ProgrammeID
@@ -107,8 +117,8 @@ func TestPay_CombinesAndCancelsAsAWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.values(map[ledger.AccountID]ledger.Yen{
-		programme.LotID("voucher", "r"): 200, programme.LotID("points", "r"): 0,
-		programme.TakingsID("voucher", "s"): 1000, programme.TakingsID("points", "s"): 300,
+		premiumLot: 0, paidLot: 200, pointsLot: 0, // the premium goes first
+		ledger.TakingsID("voucher", "s", "2024-06-07"): 1000, ledger.TakingsID("points", "s", "2024-06-07"): 300,
 	})
 	if _, err := c.Pay(ctx, origin(), "r", "s", "t1", both...); !errors.Is(err, ledger.ErrInsufficientBalance) {
 		t.Errorf("second payment: got %v, want ErrInsufficientBalance", err)
@@ -121,7 +131,7 @@ func TestPay_CombinesAndCancelsAsAWhole(t *testing.T) {
 		t.Errorf("the cancel is of resident %q at shop %q, want the payment's", back.Posted.Resident, back.Posted.Shop)
 	}
 	c.values(map[ledger.AccountID]ledger.Yen{
-		programme.LotID("voucher", "r"): 1200, programme.LotID("points", "r"): 300, programme.TakingsID("voucher", "s"): 0,
+		premiumLot: 200, paidLot: 1000, pointsLot: 300, ledger.TakingsID("voucher", "s", "2024-06-07"): 0,
 	})
 	if _, err := c.Cancel(ctx, origin(), uuid.NewString(), ""); !errors.Is(err, ledger.ErrNotCancellable) {
 		t.Errorf("cancel of nothing: got %v, want ErrNotCancellable", err)
@@ -170,9 +180,131 @@ func TestOpen_RefusesWhatIsNotAProgramme(t *testing.T) {
 			t.Errorf("%s: got %v, want ErrInvalid", name, err)
 		}
 	}
+	for name, change := range map[string]func(*programme.Programme){
+		"no such order":      func(p *programme.Programme) { p.SpendFirst = "newest" },
+		"no such settlement": func(p *programme.Programme) { p.Settlement = "daily" },
+		"too large an issue": func(p *programme.Programme) { p.IssueUnits = 1 << 60 },
+	} {
+		p := voucher
+		change(&p)
+		if err := c.Open(ctx, p); !errors.Is(err, programme.ErrInvalid) {
+			t.Errorf("%s: got %v, want ErrInvalid", name, err)
+		}
+	}
 	other := voucher
 	other.UnitValue = 1300
 	if err := c.Open(ctx, other); !errors.Is(err, programme.ErrConflict) {
 		t.Errorf("another programme of the same ID: got %v, want ErrConflict", err)
+	}
+}
+
+// The whole issue is a limit of the funds, what is reserved counted in.
+func TestReserve_CountsAgainstTheIssue(t *testing.T) {
+	c, ctx := open(t), context.Background()
+	few := programme.Programme{ID: "few", Name: "限定", Class: programme.Voucher, UnitPrice: 1000, UnitValue: 1500, IssueUnits: 3}
+	if err := c.Open(ctx, few); err != nil {
+		t.Fatal(err)
+	}
+	reserved, err := c.Reserve(ctx, origin(), "r1", "few", 2, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Charge(ctx, origin(), "r2", "few", 2); !errors.Is(err, ledger.ErrLimitExceeded) {
+		t.Errorf("two of one left: got %v, want ErrLimitExceeded", err)
+	}
+	if _, err := c.Charge(ctx, origin(), "r2", "few", 1); err != nil {
+		t.Errorf("the last one: %v", err)
+	}
+	c.now = c.now.Add(time.Hour) // nobody paid the slip
+	if _, err := c.Capture(ctx, origin(), reserved.Posted.ID, 0); !errors.Is(err, ledger.ErrHoldExpired) {
+		t.Errorf("capture too late: got %v, want ErrHoldExpired", err)
+	}
+	if _, err := c.Charge(ctx, origin(), "r3", "few", 2); err != nil {
+		t.Errorf("what nobody paid is for sale again: %v", err)
+	}
+}
+
+// MK9, MK10: a week is closed on Friday, and a payment of it cannot be
+// cancelled after that. What comes later goes to the next week.
+func TestClose_FixesTheWeek(t *testing.T) {
+	c, ctx := open(t), context.Background()
+	if _, err := c.Charge(ctx, origin(), "r", "voucher", 3); err != nil {
+		t.Fatal(err)
+	}
+	part := programme.Part{Programme: "voucher", Amount: 500}
+	paid, err := c.Pay(ctx, origin(), "r", "s", "t", part)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.now = time.Date(2024, 6, 7, 18, 0, 0, 0, ledger.Tokyo) // Friday
+	if _, err := c.Close(ctx, origin(), "voucher", "2024-06-06"); !errors.Is(err, ledger.ErrInvalid) {
+		t.Errorf("a Thursday: got %v, want ErrInvalid", err)
+	}
+	closing, err := c.Close(ctx, origin(), "voucher", "2024-06-07")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cut := closing.Posted.Closed.Cut; cut != paid.Posted.Last() {
+		t.Errorf("the cut is %d, want the payment's %d", cut, paid.Posted.Last())
+	}
+	if _, err := c.Cancel(ctx, origin(), paid.Posted.ID, "returned"); !errors.Is(err, ledger.ErrPeriodClosed) {
+		t.Errorf("cancel after the close: got %v, want ErrPeriodClosed", err)
+	}
+	if _, err := c.Pay(ctx, origin(), "r", "s", "t", part); err != nil {
+		t.Errorf("a payment later on that Friday: %v", err)
+	}
+	c.values(map[ledger.AccountID]ledger.Yen{
+		ledger.TakingsID("voucher", "s", "2024-06-07"): 0, ledger.PayableID("voucher", "s"): 500,
+		ledger.TakingsID("voucher", "s", "2024-06-14"): 500,
+	})
+}
+
+// What has expired is booked once, and once more after a cancel gives some back.
+func TestExpire_IsDoneOnce(t *testing.T) {
+	c, ctx := open(t), context.Background()
+	if _, err := c.Charge(ctx, origin(), "r", "voucher", 1); err != nil {
+		t.Fatal(err)
+	}
+	c.now = time.Date(2024, 8, 31, 23, 0, 0, 0, ledger.Tokyo)
+	paid, err := c.Pay(ctx, origin(), "r", "s", "t", programme.Part{Programme: "voucher", Amount: 300})
+	if err != nil {
+		t.Fatal(err)
+	}
+	expire := func(lots int64, yen ledger.Yen) {
+		t.Helper()
+		n, sum, err := c.Expire(ctx, c.store, "test", "voucher", func(int64) {})
+		if err != nil || n != lots || sum != yen {
+			t.Errorf("got %d lots, %d yen, %v, want %d and %d", n, sum, err, lots, yen)
+		}
+	}
+	expire(0, 0)
+	c.now = c.now.Add(time.Hour)
+	expire(1, 900)
+	expire(0, 0)
+	if _, err := c.Cancel(ctx, origin(), paid.Posted.ID, "returned"); err != nil {
+		t.Fatal(err)
+	}
+	expire(2, 300) // 200 of premium and 100 paid
+	c.values(map[ledger.AccountID]ledger.Yen{"expired:voucher": 1200})
+}
+
+func TestSettlement_NamesPeriodsByTheirLastDay(t *testing.T) {
+	for _, c := range []struct {
+		s                programme.Settlement
+		day, want, after string
+	}{
+		{programme.Weekly, "2024-06-03", "2024-06-07", "2024-06-14"},
+		{programme.Weekly, "2024-06-07", "2024-06-07", "2024-06-14"},
+		{"", "2024-06-08", "2024-06-14", "2024-06-21"},
+		{programme.HalfMonth, "2024-02-15", "2024-02-15", "2024-02-29"},
+		{programme.HalfMonth, "2024-02-16", "2024-02-29", "2024-03-15"},
+		{programme.Monthly, "2024-12-01", "2024-12-31", "2025-01-31"},
+	} {
+		if got := c.s.Period(c.day); got != c.want {
+			t.Errorf("%s %s: got %s, want %s", c.s, c.day, got, c.want)
+		}
+		if got := c.s.After(c.want); got != c.after {
+			t.Errorf("%s after %s: got %s, want %s", c.s, c.want, got, c.after)
+		}
 	}
 }

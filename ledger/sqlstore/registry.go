@@ -34,7 +34,7 @@ func (s *Store) PutResidents(ctx context.Context, residents ...registry.Resident
 
 // put inserts a row, and compares it with the one that stands there if the ID
 // is taken.
-func put[T comparable](ctx context.Context, p *prepared, what string, scan func(func(...any) error) (T, error), id string, want T, args ...any) error {
+func put[T comparable](ctx context.Context, p *prepared, what string, scan func(scanner) (T, error), id string, want T, args ...any) error {
 	if err := p.exec(ctx, "insert_"+what, args...); err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (s *Store) Resident(ctx context.Context, id string) (registry.Resident, err
 	return one(s.db.QueryRowContext(ctx, s.statements.Get("resident"), id), scanResident, registry.ErrNotFound)
 }
 
-func scanResident(scan func(...any) error) (r registry.Resident, err error) {
+func scanResident(scan scanner) (r registry.Resident, err error) {
 	var at int64
 	err = scan(&r.ID, &r.Name, &r.Phone, &r.BornOn, &r.Sex, &r.Area, &r.ConsentID, &r.Test, &at)
 	r.RegisteredAt = instant(at)
@@ -93,7 +93,7 @@ func (s *Store) Shop(ctx context.Context, id string) (registry.Shop, error) {
 	return one(s.db.QueryRowContext(ctx, s.statements.Get("shop"), id), scanShop, registry.ErrNotFound)
 }
 
-func scanShop(scan func(...any) error) (v registry.Shop, err error) {
+func scanShop(scan scanner) (v registry.Shop, err error) {
 	var at int64
 	err = scan(&v.ID, &v.Name, &v.Merchant, &v.Industry, &v.Area, &at)
 	v.JoinedAt = instant(at)
@@ -104,7 +104,7 @@ func scanShop(scan func(...any) error) (v registry.Shop, err error) {
 func (s *Store) PutProgramme(ctx context.Context, v programme.Programme) error {
 	err := s.inTx(ctx, func(p *prepared) error {
 		return put(ctx, p, "programme", scanProgramme, string(v.ID), v,
-			v.ID, v.Name, v.Class, v.UnitPrice, v.UnitValue, v.MaxUnits, v.OpensOn, v.ClosesOn)
+			v.ID, v.Name, v.Class, v.UnitPrice, v.UnitValue, v.MaxUnits, v.IssueUnits, v.SpendFirst, v.Settlement, v.OpensOn, v.ClosesOn)
 	})
 	if errors.Is(err, registry.ErrConflict) {
 		return programme.ErrConflict
@@ -122,8 +122,8 @@ func (s *Store) Programmes(ctx context.Context) ([]programme.Programme, error) {
 	return collect(ctx, s.db, s.statements.Get("programmes"), scanProgramme)
 }
 
-func scanProgramme(scan func(...any) error) (v programme.Programme, err error) {
-	err = scan(&v.ID, &v.Name, &v.Class, &v.UnitPrice, &v.UnitValue, &v.MaxUnits, &v.OpensOn, &v.ClosesOn)
+func scanProgramme(scan scanner) (v programme.Programme, err error) {
+	err = scan(&v.ID, &v.Name, &v.Class, &v.UnitPrice, &v.UnitValue, &v.MaxUnits, &v.IssueUnits, &v.SpendFirst, &v.Settlement, &v.OpensOn, &v.ClosesOn)
 	return v, err
 }
 
@@ -148,7 +148,7 @@ func (s *Store) DeleteStaff(ctx context.Context, login string) error {
 	return s.delete(ctx, "delete_staff", login)
 }
 
-func scanStaff(scan func(...any) error) (v registry.Staff, err error) {
+func scanStaff(scan scanner) (v registry.Staff, err error) {
 	err = scan(&v.Login, &v.PasswordHash, &v.Role, &v.Shop)
 	return v, err
 }
@@ -174,7 +174,7 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 	return s.delete(ctx, "delete_client", id)
 }
 
-func scanClient(scan func(...any) error) (c registry.Client, err error) {
+func scanClient(scan scanner) (c registry.Client, err error) {
 	var scopes string
 	err = scan(&c.ID, &c.TokenDigest, &scopes)
 	c.Scopes = strings.Fields(scopes)
@@ -193,7 +193,7 @@ func (s *Store) delete(ctx context.Context, statement, id string) error {
 }
 
 // one scans a single row; no row is the error absent.
-func one[T any](row *sql.Row, scan func(func(...any) error) (T, error), absent error) (T, error) {
+func one[T any](row *sql.Row, scan func(scanner) (T, error), absent error) (T, error) {
 	v, err := scan(row.Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return v, absent

@@ -1,10 +1,26 @@
 // Package sqlstore keeps the ledger, the registry and the programmes in SQL,
 // in SQLite or PostgreSQL. Start with [Open].
 //
-// Every statement is a file under sql/, the same text for both engines but for
-// the two that lock a row. The rules are not here: [ledger.Fold] decides, this
-// package reads what Fold needs and writes what it decided, in one database
-// transaction.
+// The rules are not here: [ledger.Fold] decides. A batch is one database
+// transaction: it locks the head of the ledger, reads what Fold needs and what
+// the store has not kept from the batches before, and writes what Fold decided
+// (post.go). On PostgreSQL that is one trip to read and one to write, and only
+// the latter when everything is kept; on SQLite prepared statements in a loop.
+// The statements are files under sql/, the same text for both engines where a
+// row is all that is read or written.
+//
+// # The writer's lease
+//
+// The head's row lock is the lease: one batch at a time, of whatever process.
+// It ends with the batch, and PostgreSQL ends it for a writer that stalls
+// (sqldb.LeaseTime). The head's epoch counts the changes of writer, and every
+// batch is numbered, once: a stale writer finds its transaction gone or its
+// number taken, and can do nothing but look again. SQLite's write lock is the
+// same in small.
+//
+// What is kept never outranks the database: it is used only when the head is
+// the very one that the last batch left, which is checked under the lock, or by
+// the database when the batch's number is taken.
 package sqlstore
 
 import (
@@ -13,7 +29,11 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/google/uuid"
 
 	"meguri/internal/sqldb"
 	"meguri/ledger"
@@ -25,12 +45,21 @@ var statementFiles embed.FS
 //go:embed migrations
 var migrationFiles embed.FS
 
-// Store is a ledger.Store, a registry.Store and a programme.Store.
+// Store is a ledger.Store, a ledger.Audited, a registry.Store and a
+// programme.Store.
 type Store struct {
 	db         *sqldb.DB
 	statements sqldb.Statements
 	now        func() time.Time
 	migrations []sqldb.Migration
+	engine     engine
+	writer     string // names this store among the writers of the ledger
+
+	posting sync.Mutex // guards what follows
+	kept    kept
+
+	takeovers atomic.Int64 // batches that found another writer's before them
+	trips     atomic.Int64 // to the database, for batches
 }
 
 // Open brings the schema up to date and returns the store. now is the wall
@@ -44,7 +73,14 @@ func Open(ctx context.Context, db *sqldb.DB, now func() time.Time) (*Store, erro
 	if err != nil {
 		return nil, err
 	}
-	return &Store{db: db, statements: statements, now: now, migrations: migrations}, nil
+	s := &Store{db: db, statements: statements, now: now, migrations: migrations, writer: uuid.NewString()}
+	switch db.Dialect {
+	case sqldb.Postgres:
+		s.engine = &postgres{s}
+	default:
+		s.engine = newSQLite(s)
+	}
+	return s, nil
 }
 
 // Migrations are the schema's steps, and which of them Open applied.
@@ -53,6 +89,17 @@ func (s *Store) Migrations() []sqldb.Migration { return s.migrations }
 // Ping reports whether the database answers.
 func (s *Store) Ping(ctx context.Context) error { return s.db.PingContext(ctx) }
 
+// Durable returns an error that names the setting when the database does not
+// keep what it has committed.
+func (s *Store) Durable(ctx context.Context) error { return s.db.Durable(ctx) }
+
+// Takeovers is how often this store's writer found that another one had written
+// since, and Trips how often its batches went to the database and back.
+func (s *Store) Takeovers() int64 { return s.takeovers.Load() }
+
+// Trips is how often batches went to the database and back.
+func (s *Store) Trips() int64 { return s.trips.Load() }
+
 // querier is a database or a transaction of it.
 type querier interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
@@ -60,7 +107,7 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// prepared runs the statements of one batch, each prepared once.
+// prepared runs the statements of one transaction, each prepared once.
 type prepared struct {
 	tx         *sql.Tx
 	statements sqldb.Statements
@@ -97,8 +144,11 @@ func (s *Store) inTx(ctx context.Context, fn func(*prepared) error) error {
 	})
 }
 
+// scanner reads the columns of one row.
+type scanner func(...any) error
+
 // collect reads every row of a query with scan.
-func collect[T any](ctx context.Context, q querier, query string, scan func(func(...any) error) (T, error), args ...any) (_ []T, err error) {
+func collect[T any](ctx context.Context, q querier, query string, scan func(scanner) (T, error), args ...any) (_ []T, err error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -115,9 +165,20 @@ func collect[T any](ctx context.Context, q querier, query string, scan func(func
 	return all, rows.Err()
 }
 
-func micros(t time.Time) int64 { return t.UnixMicro() }
+// micros is an instant as it is kept; the zero time is 0.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
 
-func instant(us int64) time.Time { return time.UnixMicro(us).UTC() }
+func instant(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
 
 var (
 	_ ledger.Store   = (*Store)(nil)

@@ -71,16 +71,22 @@ func TestSchema_PostedRowsCannotBeChanged(t *testing.T) {
 		if err := s.OpenAccounts(ctx, accounts...); err != nil {
 			t.Fatal(err)
 		}
-		_, err := s.Post(ctx, ledger.Transaction{ID: "t", Kind: ledger.Charge,
-			Transfers: []ledger.Transfer{{Debit: "f", Credit: "l", Amount: 1}}})
+		many := ledger.Transaction{ID: "refused", Kind: ledger.Charge, Transfers: []ledger.Transfer{{Debit: "f", Credit: "nowhere", Amount: 1}}}
+		_, err := s.Post(ctx, many, ledger.Transaction{ID: "closed", Kind: ledger.Close, Programme: "v", Period: "2020-01-03"})
+		for i := 0; i < 64 && err == nil; i++ { // so that there is a mark
+			_, err = s.Post(ctx, ledger.Transaction{ID: fmt.Sprint(i), Kind: ledger.Charge,
+				Transfers: []ledger.Transfer{{Debit: "f", Credit: "l", Amount: 1}}})
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, text := range []string{
 			"UPDATE transfers SET amount_yen = 2",
 			"DELETE FROM transfers",
-			"UPDATE transactions SET actor = 'x'",
-			"DELETE FROM transactions",
+			"UPDATE refusals SET code = 'x'",
+			"DELETE FROM batches",
+			"UPDATE closes SET cut_seq = 1",
+			"DELETE FROM account_marks",
 		} {
 			if _, err := db.ExecContext(ctx, text); err == nil || !strings.Contains(err.Error(), "posted rows are never") {
 				t.Errorf("%s: got %v, want a refusal", text, err)
@@ -171,9 +177,8 @@ func TestRegistry_KeepsWhatItIsGiven(t *testing.T) {
 func TestVerify_NamesTheFirstFault(t *testing.T) {
 	drop := map[sqldb.Dialect]string{
 		sqldb.SQLite: `DROP TRIGGER transfers_keep_update; DROP TRIGGER transfers_keep_delete;
-			DROP TRIGGER transactions_keep_update; DROP TRIGGER batches_keep_update; DROP TRIGGER batches_keep_delete`,
-		sqldb.Postgres: `DROP TRIGGER transfers_keep ON transfers; DROP TRIGGER transactions_keep ON transactions;
-			DROP TRIGGER batches_keep ON batches`,
+			DROP TRIGGER batches_keep_update; DROP TRIGGER batches_keep_delete`,
+		sqldb.Postgres: `DROP TRIGGER transfers_keep ON transfers; DROP TRIGGER batches_keep ON batches`,
 	}
 	for name, c := range map[string]struct {
 		tamper string
@@ -181,12 +186,12 @@ func TestVerify_NamesTheFirstFault(t *testing.T) {
 	}{
 		"an amount":             {"UPDATE transfers SET amount_yen = 7 WHERE seq = 3", "entry 3: the balances after"},
 		"an amount and balance": {"UPDATE transfers SET amount_yen = 7, debit_after = debit_after + 3, credit_after = credit_after - 3 WHERE seq = 5", "seal of the batch"},
-		"an actor":              {"UPDATE transactions SET actor = 'nobody' WHERE first_seq = 2", "entry 2: the seal of the batch from 2 to 2"},
-		"a row taken out":       {"DELETE FROM transfers WHERE seq = 5", "has no entries"},
+		"an actor":              {"UPDATE transfers SET actor = 'nobody' WHERE seq = 2", "entry 2: the seal of the batch from 2 to 2"},
+		"a row taken out":       {"DELETE FROM transfers WHERE seq = 4", "transfer 4 is missing"},
 		"a seal":                {"UPDATE batches SET seal = 'x' WHERE first_seq = 4", "entry 4: the seal"},
 		"a batch taken out":     {"DELETE FROM batches WHERE first_seq = 5", "entry 5: no batch"},
-		"an account":            {"UPDATE accounts SET credits = credits + 1 WHERE id = 'l'", "account l holds"},
-		"a time":                {"UPDATE transactions SET ledger_at = ledger_at - 1000000000 WHERE first_seq = 4", "entry 4: ledger time runs backwards"},
+		"an account":            {"UPDATE balances SET credits = credits + 1 WHERE number = (SELECT number FROM accounts WHERE id = 'l')", "account l holds"},
+		"a time":                {"UPDATE transfers SET ledger_at = ledger_at - 1000000000 WHERE seq = 4", "entry 4: ledger time does not rise"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			onBoth(t, func(t *testing.T, s *sqlstore.Store, db *sqldb.DB) {
@@ -210,8 +215,7 @@ func TestVerify_NamesTheFirstFault(t *testing.T) {
 					t.Fatal(err)
 				}
 				_, err = ledger.Verify(ctx, s, func(int64) {})
-				var fault *ledger.FaultError
-				if !errors.As(err, &fault) || !strings.Contains(err.Error(), c.want) {
+				if err == nil || !strings.Contains(err.Error(), c.want) {
 					t.Errorf("got %v, want a fault that says %q", err, c.want)
 				}
 			})

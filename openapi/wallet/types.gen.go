@@ -9,6 +9,66 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for AccountKind.
+const (
+	AccountKindBankClearing  AccountKind = "bank_clearing"
+	AccountKindExpired       AccountKind = "expired"
+	AccountKindFundsPaid     AccountKind = "funds_paid"
+	AccountKindFundsPremium  AccountKind = "funds_premium"
+	AccountKindLapsed        AccountKind = "lapsed"
+	AccountKindRefund        AccountKind = "refund"
+	AccountKindResidentLot   AccountKind = "resident_lot"
+	AccountKindShopPayable   AccountKind = "shop_payable"
+	AccountKindShopUnsettled AccountKind = "shop_unsettled"
+	AccountKindSuspense      AccountKind = "suspense"
+)
+
+// Valid indicates whether the value is a known member of the AccountKind enum.
+func (e AccountKind) Valid() bool {
+	switch e {
+	case AccountKindBankClearing:
+		return true
+	case AccountKindExpired:
+		return true
+	case AccountKindFundsPaid:
+		return true
+	case AccountKindFundsPremium:
+		return true
+	case AccountKindLapsed:
+		return true
+	case AccountKindRefund:
+		return true
+	case AccountKindResidentLot:
+		return true
+	case AccountKindShopPayable:
+		return true
+	case AccountKindShopUnsettled:
+		return true
+	case AccountKindSuspense:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Funding.
+const (
+	FundingPaid    Funding = "paid"
+	FundingPremium Funding = "premium"
+)
+
+// Valid indicates whether the value is a known member of the Funding enum.
+func (e Funding) Valid() bool {
+	switch e {
+	case FundingPaid:
+		return true
+	case FundingPremium:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Industry.
 const (
 	IndustryBeauty      Industry = "beauty"
@@ -57,6 +117,21 @@ func (e Industry) Valid() bool {
 	}
 }
 
+// Defines values for ProblemRoute.
+const (
+	ProblemRouteCashRefund ProblemRoute = "cash-refund"
+)
+
+// Valid indicates whether the value is a known member of the ProblemRoute enum.
+func (e ProblemRoute) Valid() bool {
+	switch e {
+	case ProblemRouteCashRefund:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProgrammeClass.
 const (
 	ProgrammeClassMoney   ProgrammeClass = "money"
@@ -72,6 +147,54 @@ func (e ProgrammeClass) Valid() bool {
 	case ProgrammeClassPoints:
 		return true
 	case ProgrammeClassVoucher:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Resolution.
+const (
+	ResolutionCancel      Resolution = "cancel"
+	ResolutionCancelGrant Resolution = "cancel_grant"
+	ResolutionCapture     Resolution = "capture"
+	ResolutionRelease     Resolution = "release"
+	ResolutionVoid        Resolution = "void"
+)
+
+// Valid indicates whether the value is a known member of the Resolution enum.
+func (e Resolution) Valid() bool {
+	switch e {
+	case ResolutionCancel:
+		return true
+	case ResolutionCancelGrant:
+		return true
+	case ResolutionCapture:
+		return true
+	case ResolutionRelease:
+		return true
+	case ResolutionVoid:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Settlement.
+const (
+	SettlementHalfMonth Settlement = "half_month"
+	SettlementMonthly   Settlement = "monthly"
+	SettlementWeekly    Settlement = "weekly"
+)
+
+// Valid indicates whether the value is a known member of the Settlement enum.
+func (e Settlement) Valid() bool {
+	switch e {
+	case SettlementHalfMonth:
+		return true
+	case SettlementMonthly:
+		return true
+	case SettlementWeekly:
 		return true
 	default:
 		return false
@@ -102,24 +225,81 @@ func (e Sex) Valid() bool {
 	}
 }
 
+// Defines values for SpendFirst.
+const (
+	SpendFirstPaid    SpendFirst = "paid"
+	SpendFirstPremium SpendFirst = "premium"
+)
+
+// Valid indicates whether the value is a known member of the SpendFirst enum.
+func (e SpendFirst) Valid() bool {
+	switch e {
+	case SpendFirstPaid:
+		return true
+	case SpendFirstPremium:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TransactionKind.
 const (
-	TransactionKindCancel TransactionKind = "cancel"
-	TransactionKindCharge TransactionKind = "charge"
-	TransactionKindGrant  TransactionKind = "grant"
-	TransactionKindPay    TransactionKind = "pay"
+	TransactionKindAdjust       TransactionKind = "adjust"
+	TransactionKindCancel       TransactionKind = "cancel"
+	TransactionKindCancelGrant  TransactionKind = "cancel_grant"
+	TransactionKindCapture      TransactionKind = "capture"
+	TransactionKindCharge       TransactionKind = "charge"
+	TransactionKindClose        TransactionKind = "close"
+	TransactionKindExpire       TransactionKind = "expire"
+	TransactionKindGrant        TransactionKind = "grant"
+	TransactionKindHold         TransactionKind = "hold"
+	TransactionKindLapse        TransactionKind = "lapse"
+	TransactionKindMove         TransactionKind = "move"
+	TransactionKindPay          TransactionKind = "pay"
+	TransactionKindPayout       TransactionKind = "payout"
+	TransactionKindPayoutReturn TransactionKind = "payout_return"
+	TransactionKindRefund       TransactionKind = "refund"
+	TransactionKindRelease      TransactionKind = "release"
+	TransactionKindVoid         TransactionKind = "void"
 )
 
 // Valid indicates whether the value is a known member of the TransactionKind enum.
 func (e TransactionKind) Valid() bool {
 	switch e {
+	case TransactionKindAdjust:
+		return true
 	case TransactionKindCancel:
+		return true
+	case TransactionKindCancelGrant:
+		return true
+	case TransactionKindCapture:
 		return true
 	case TransactionKindCharge:
 		return true
+	case TransactionKindClose:
+		return true
+	case TransactionKindExpire:
+		return true
 	case TransactionKindGrant:
 		return true
+	case TransactionKindHold:
+		return true
+	case TransactionKindLapse:
+		return true
+	case TransactionKindMove:
+		return true
 	case TransactionKindPay:
+		return true
+	case TransactionKindPayout:
+		return true
+	case TransactionKindPayoutReturn:
+		return true
+	case TransactionKindRefund:
+		return true
+	case TransactionKindRelease:
+		return true
+	case TransactionKindVoid:
 		return true
 	default:
 		return false
@@ -128,26 +308,101 @@ func (e TransactionKind) Valid() bool {
 
 // Defines values for TransactionRequestKind.
 const (
-	TransactionRequestKindCharge TransactionRequestKind = "charge"
-	TransactionRequestKindGrant  TransactionRequestKind = "grant"
+	TransactionRequestKindAdjust       TransactionRequestKind = "adjust"
+	TransactionRequestKindCharge       TransactionRequestKind = "charge"
+	TransactionRequestKindGrant        TransactionRequestKind = "grant"
+	TransactionRequestKindLapse        TransactionRequestKind = "lapse"
+	TransactionRequestKindMove         TransactionRequestKind = "move"
+	TransactionRequestKindPayout       TransactionRequestKind = "payout"
+	TransactionRequestKindPayoutReturn TransactionRequestKind = "payout_return"
+	TransactionRequestKindRefund       TransactionRequestKind = "refund"
 )
 
 // Valid indicates whether the value is a known member of the TransactionRequestKind enum.
 func (e TransactionRequestKind) Valid() bool {
 	switch e {
+	case TransactionRequestKindAdjust:
+		return true
 	case TransactionRequestKindCharge:
 		return true
 	case TransactionRequestKindGrant:
+		return true
+	case TransactionRequestKindLapse:
+		return true
+	case TransactionRequestKindMove:
+		return true
+	case TransactionRequestKindPayout:
+		return true
+	case TransactionRequestKindPayoutReturn:
+		return true
+	case TransactionRequestKindRefund:
 		return true
 	default:
 		return false
 	}
 }
 
+// Account defines model for Account.
+type Account struct {
+	// AccountID 勘定ID / An account
+	//
+	// Example: lot:voucher-2026:r-0001:paid:2026-12-31
+	AccountID AccountID `json:"account_id"`
+
+	// At 問われた時点 / The instant asked for
+	At time.Time `json:"at,omitempty,omitzero"`
+
+	// AvailableYen 出せる額（仮押さえを除く）。原資は発行できる残り / What may be taken out; of funds, what may still be issued
+	AvailableYen *int64 `json:"available_yen,omitempty"`
+
+	// Closed 締め済み・停止 / Nothing goes in or out any more
+	Closed *bool `json:"closed,omitempty"`
+
+	// ExpectedYen 入る予定の仮押さえの額 / What is held for putting in
+	ExpectedYen *int64 `json:"expected_yen,omitempty"`
+
+	// ExpiresOn 使える最後の日 / Last day of use
+	ExpiresOn openapi_types.Date `json:"expires_on,omitempty,omitzero"`
+
+	// Funding 有償か、無償・プレミアムか / Whether the resident paid for it
+	Funding Funding `json:"funding,omitempty,omitzero"`
+
+	// HeldYen 出すために仮押さえした額 / What is held for taking out
+	HeldYen *int64 `json:"held_yen,omitempty"`
+
+	// Kind 勘定の種類 / Kind of account
+	Kind AccountKind `json:"kind"`
+
+	// LimitYen 発行総額 / The most that may be issued
+	LimitYen int64 `json:"limit_yen,omitempty,omitzero"`
+
+	// OwnerID 持ち主（利用者・店舗・事業）のID / Whose it is
+	OwnerID string `json:"owner_id,omitempty,omitzero"`
+
+	// Period 精算期間。その最終営業日 / A settlement period, by its last business day
+	//
+	// Example: 2026-07-31
+	Period Period `json:"period,omitempty,omitzero"`
+
+	// ProgrammeID 識別子（英数字と . _ -） / An identifier
+	//
+	// Example: r-0001
+	ProgrammeID ID `json:"programme_id"`
+
+	// Seq この勘定の最後の通し番号。0はまだない / Its last place in the ledger; 0 is none
+	Seq int64 `json:"seq"`
+
+	// ValueYen 残高。原資は発行した分だけ負 / What stands on it; funds are below zero by what they have issued
+	ValueYen int64 `json:"value_yen"`
+}
+
 // AccountID 勘定ID / An account
 //
-// Example: lot:points-2026:r-0001
+// Example: lot:voucher-2026:r-0001:paid:2026-12-31
 type AccountID = string
+
+// AccountKind 勘定の種類 / Kind of account
+type AccountKind string
 
 // AmountYen 金額（円、1以上） / An amount in yen, above zero
 //
@@ -167,7 +422,7 @@ type Balance struct {
 
 // BalanceList defines model for BalanceList.
 type BalanceList struct {
-	Balances []Balance `json:"balances"`
+	Balances []Holding `json:"balances"`
 
 	// ResidentID 識別子（英数字と . _ -） / An identifier
 	//
@@ -183,6 +438,24 @@ type CancelRequest struct {
 
 	// Reason 理由のコード。氏名などを書かないでください / A code or a short word, free of names
 	Reason Reason `json:"reason,omitempty,omitzero"`
+}
+
+// CaptureRequest defines model for CaptureRequest.
+type CaptureRequest struct {
+	// AmountYen 金額（円、1以上） / An amount in yen, above zero
+	//
+	// Example: 1200
+	AmountYen AmountYen `json:"amount_yen,omitempty,omitzero"`
+}
+
+// ChangePage defines model for ChangePage.
+type ChangePage struct {
+	// HasMore 続きがあるか / Whether another page follows
+	HasMore bool `json:"has_more"`
+
+	// NextCursor 続きの位置。空は最初から / Where to go on; empty is the beginning
+	NextCursor   Cursor        `json:"next_cursor"`
+	Transactions []Transaction `json:"transactions"`
 }
 
 // ChargeRequest defines model for ChargeRequest.
@@ -205,25 +478,71 @@ type ChargeRequest struct {
 	Units int `json:"units"`
 }
 
-// Cursor 続きの位置。空は最初から / Where to go on; empty is the beginning
-type Cursor = string
+// CloseRequest defines model for CloseRequest.
+type CloseRequest struct {
+	// Period 精算期間。その最終営業日 / A settlement period, by its last business day
+	//
+	// Example: 2026-07-31
+	Period Period `json:"period"`
 
-// Entry defines model for Entry.
-type Entry struct {
+	// ProgrammeID 識別子（英数字と . _ -） / An identifier
+	//
+	// Example: r-0001
+	ProgrammeID ID `json:"programme_id"`
+}
+
+// ClosedShop defines model for ClosedShop.
+type ClosedShop struct {
 	// AmountYen 金額（円、1以上） / An amount in yen, above zero
 	//
 	// Example: 1200
 	AmountYen AmountYen `json:"amount_yen"`
 
+	// ShopID 識別子（英数字と . _ -） / An identifier
+	//
+	// Example: r-0001
+	ShopID ID `json:"shop_id"`
+}
+
+// Closing defines model for Closing.
+type Closing struct {
+	// CutSeq 期間に属する最後の通し番号 / The last place that can belong to the period
+	CutSeq int64 `json:"cut_seq"`
+
+	// Period 精算期間。その最終営業日 / A settlement period, by its last business day
+	//
+	// Example: 2026-07-31
+	Period Period `json:"period"`
+
+	// ProgrammeID 識別子（英数字と . _ -） / An identifier
+	//
+	// Example: r-0001
+	ProgrammeID ID `json:"programme_id"`
+
+	// Shops 店舗ごとの支払予定 / What became payable to each shop
+	Shops []ClosedShop `json:"shops"`
+}
+
+// Cursor 続きの位置。空は最初から / Where to go on; empty is the beginning
+type Cursor = string
+
+// Entry defines model for Entry.
+type Entry struct {
+	// AmountYen 動いた金額。仮押さえは0 / What moved; 0 of a hold
+	AmountYen int64 `json:"amount_yen"`
+
 	// Credit 勘定ID / An account
 	//
-	// Example: lot:points-2026:r-0001
+	// Example: lot:voucher-2026:r-0001:paid:2026-12-31
 	Credit AccountID `json:"credit"`
 
 	// Debit 勘定ID / An account
 	//
-	// Example: lot:points-2026:r-0001
+	// Example: lot:voucher-2026:r-0001:paid:2026-12-31
 	Debit AccountID `json:"debit"`
+
+	// HeldYen 仮押さえの増減 / Change of what is held
+	HeldYen int64 `json:"held_yen,omitempty,omitzero"`
 
 	// ProgrammeID 識別子（英数字と . _ -） / An identifier
 	//
@@ -233,6 +552,9 @@ type Entry struct {
 	// Seq 元帳の通し番号 / Place in the ledger
 	Seq int64 `json:"seq"`
 }
+
+// Funding 有償か、無償・プレミアムか / Whether the resident paid for it
+type Funding string
 
 // GrantRequest defines model for GrantRequest.
 type GrantRequest struct {
@@ -256,6 +578,47 @@ type GrantRequest struct {
 	ResidentID ID `json:"resident_id"`
 }
 
+// HoldRequest defines model for HoldRequest.
+type HoldRequest struct {
+	// ExpiresInSeconds 期限までの秒数 / How long it lasts
+	ExpiresInSeconds int `json:"expires_in_seconds"`
+
+	// Parts 仮押さえする事業と金額 / Which programme holds how much
+	Parts []Part `json:"parts"`
+
+	// ResidentID 識別子（英数字と . _ -） / An identifier
+	//
+	// Example: r-0001
+	ResidentID ID `json:"resident_id"`
+
+	// ShopID 識別子（英数字と . _ -） / An identifier
+	//
+	// Example: r-0001
+	ShopID ID `json:"shop_id"`
+
+	// TerminalID 識別子（英数字と . _ -） / An identifier
+	//
+	// Example: r-0001
+	TerminalID ID `json:"terminal_id,omitempty,omitzero"`
+}
+
+// Holding defines model for Holding.
+type Holding struct {
+	// AvailableYen 使える額（仮押さえを除く） / What is not held
+	AvailableYen int64 `json:"available_yen"`
+
+	// BalanceYen 残高 / What the resident holds
+	BalanceYen int64 `json:"balance_yen"`
+
+	// Lots 期限と原資ごとの残高 / By expiry and funding
+	Lots []Lot `json:"lots"`
+
+	// ProgrammeID 識別子（英数字と . _ -） / An identifier
+	//
+	// Example: r-0001
+	ProgrammeID ID `json:"programme_id"`
+}
+
 // ID 識別子（英数字と . _ -） / An identifier
 //
 // Example: r-0001
@@ -263,6 +626,18 @@ type ID = string
 
 // Industry 業種 / Industry
 type Industry string
+
+// Lot defines model for Lot.
+type Lot struct {
+	// BalanceYen 残高 / What stands on it
+	BalanceYen int64 `json:"balance_yen"`
+
+	// ExpiresOn 使える最後の日 / Last day of use
+	ExpiresOn openapi_types.Date `json:"expires_on,omitempty,omitzero"`
+
+	// Funding 有償か、無償・プレミアムか / Whether the resident paid for it
+	Funding Funding `json:"funding"`
+}
 
 // OccurredAt 実際に起きた日時。他から引き継ぐ場合だけに使います。
 // When it happened, for value taken over from elsewhere. Needs the scope `ledger.backdate`.
@@ -306,6 +681,11 @@ type PayRequest struct {
 	TerminalID ID `json:"terminal_id,omitempty,omitzero"`
 }
 
+// Period 精算期間。その最終営業日 / A settlement period, by its last business day
+//
+// Example: 2026-07-31
+type Period = openapi_types.Date
+
 // Problem defines model for Problem.
 type Problem struct {
 	// Detail 詳しい説明 / More about this occurrence
@@ -314,8 +694,12 @@ type Problem struct {
 	// Errors 直すところ / What to correct, one entry per fault
 	Errors []ProblemError `json:"errors,omitempty,omitzero"`
 
-	// Instance このリクエストの番号 / This request
+	// Instance このリクエストの番号。元帳に残る断りでは、その Idempotency-Key。
+	// This request; of a refusal that the ledger keeps, its Idempotency-Key.
 	Instance string `json:"instance"`
+
+	// Route 残された手段。cash-refund は店舗での現金の返金 / What can be done instead; cash-refund is by the shop, in cash
+	Route ProblemRoute `json:"route,omitempty,omitzero"`
 
 	// Status HTTPステータス / The HTTP status
 	Status int `json:"status"`
@@ -326,6 +710,9 @@ type Problem struct {
 	// Type 説明ページのURI / The page that explains it
 	Type string `json:"type"`
 }
+
+// ProblemRoute 残された手段。cash-refund は店舗での現金の返金 / What can be done instead; cash-refund is by the shop, in cash
+type ProblemRoute string
 
 // ProblemError defines model for ProblemError.
 type ProblemError struct {
@@ -344,6 +731,9 @@ type Programme struct {
 	// ClosesOn 利用終了日 / Last day of use
 	ClosesOn openapi_types.Date `json:"closes_on,omitempty,omitzero"`
 
+	// IssueUnits 発行口数。0は上限なし / Units of the whole issue; 0 is no limit
+	IssueUnits int `json:"issue_units"`
+
 	// MaxUnits 1回のチャージの上限口数。0は上限なし / Most units of one charge; 0 is no limit
 	MaxUnits int `json:"max_units"`
 
@@ -357,6 +747,14 @@ type Programme struct {
 	//
 	// Example: r-0001
 	ProgrammeID ID `json:"programme_id"`
+
+	// Settlement 店舗の売上の締め日。weekly は毎週金曜日、half_month は15日と月末、monthly は月末。省略すると weekly。
+	// When takings are closed: every Friday, on the 15th and the last of the month, on the last of the month; weekly if
+	// left out.
+	Settlement Settlement `json:"settlement"`
+
+	// SpendFirst 期限が同じ残高のうち、先に使うもの。省略すると premium / What is spent first of what expires together; premium if left out
+	SpendFirst SpendFirst `json:"spend_first"`
 
 	// UnitPriceYen 1口の販売価格 / What a unit costs
 	UnitPriceYen int64 `json:"unit_price_yen"`
@@ -376,6 +774,9 @@ type ProgrammeContent struct {
 	// ClosesOn 利用終了日 / Last day of use
 	ClosesOn openapi_types.Date `json:"closes_on,omitempty,omitzero"`
 
+	// IssueUnits 発行口数。0は上限なし / Units of the whole issue; 0 is no limit
+	IssueUnits int `json:"issue_units,omitempty,omitzero"`
+
 	// MaxUnits 1回のチャージの上限口数。0は上限なし / Most units of one charge; 0 is no limit
 	MaxUnits int `json:"max_units,omitempty,omitzero"`
 
@@ -384,6 +785,14 @@ type ProgrammeContent struct {
 
 	// OpensOn 利用開始日 / First day of use
 	OpensOn openapi_types.Date `json:"opens_on,omitempty,omitzero"`
+
+	// Settlement 店舗の売上の締め日。weekly は毎週金曜日、half_month は15日と月末、monthly は月末。省略すると weekly。
+	// When takings are closed: every Friday, on the 15th and the last of the month, on the last of the month; weekly if
+	// left out.
+	Settlement Settlement `json:"settlement,omitempty,omitzero"`
+
+	// SpendFirst 期限が同じ残高のうち、先に使うもの。省略すると premium / What is spent first of what expires together; premium if left out
+	SpendFirst SpendFirst `json:"spend_first,omitempty,omitzero"`
 
 	// UnitPriceYen 1口の販売価格 / What a unit costs
 	UnitPriceYen int64 `json:"unit_price_yen"`
@@ -404,6 +813,25 @@ type Reason = string
 type Registered struct {
 	// Registered 登録した件数 / How many
 	Registered int `json:"registered"`
+}
+
+// ReservationRequest defines model for ReservationRequest.
+type ReservationRequest struct {
+	// ExpiresInSeconds 期限までの秒数（30日まで） / How long it lasts
+	ExpiresInSeconds int `json:"expires_in_seconds"`
+
+	// ProgrammeID 識別子（英数字と . _ -） / An identifier
+	//
+	// Example: r-0001
+	ProgrammeID ID `json:"programme_id"`
+
+	// ResidentID 識別子（英数字と . _ -） / An identifier
+	//
+	// Example: r-0001
+	ResidentID ID `json:"resident_id"`
+
+	// Units 口数 / Units
+	Units int `json:"units"`
 }
 
 // Resident defines model for Resident.
@@ -481,6 +909,14 @@ type ResidentPage struct {
 	Residents  []ResidentAttributes `json:"residents"`
 }
 
+// Resolution どう終わったか / How it ended
+type Resolution string
+
+// Settlement 店舗の売上の締め日。weekly は毎週金曜日、half_month は15日と月末、monthly は月末。省略すると weekly。
+// When takings are closed: every Friday, on the 15th and the last of the month, on the last of the month; weekly if
+// left out.
+type Settlement string
+
 // Sex 性別（本人の申告） / As stated by the resident
 type Sex string
 
@@ -522,6 +958,66 @@ type ShopPage struct {
 	Shops      []Shop `json:"shops"`
 }
 
+// SpendFirst 期限が同じ残高のうち、先に使うもの。省略すると premium / What is spent first of what expires together; premium if left out
+type SpendFirst string
+
+// Statement defines model for Statement.
+type Statement struct {
+	// AccountID 勘定ID / An account
+	//
+	// Example: lot:voucher-2026:r-0001:paid:2026-12-31
+	AccountID AccountID `json:"account_id"`
+
+	// HasMore 続きがあるか / Whether another page follows
+	HasMore bool            `json:"has_more"`
+	Lines   []StatementLine `json:"lines"`
+
+	// NextCursor 続きの位置。空は最初から / Where to go on; empty is the beginning
+	NextCursor Cursor `json:"next_cursor,omitempty,omitzero"`
+}
+
+// StatementLine defines model for StatementLine.
+type StatementLine struct {
+	// BalanceYen 直後の残高 / The balance right after it
+	BalanceYen int64 `json:"balance_yen"`
+
+	// BusinessOn 営業日（日本時間） / Business day in Asia/Tokyo
+	BusinessOn openapi_types.Date `json:"business_on"`
+
+	// ChangeYen 増減。減れば負 / What came in; below zero what went out
+	ChangeYen int64 `json:"change_yen"`
+
+	// CounterAccountID 勘定ID / An account
+	//
+	// Example: lot:voucher-2026:r-0001:paid:2026-12-31
+	CounterAccountID AccountID `json:"counter_account_id"`
+
+	// HeldYen 仮押さえの増減 / Change of what is held
+	HeldYen int64 `json:"held_yen,omitempty,omitzero"`
+
+	// Kind 取引の種類 / Kind of transaction
+	Kind TransactionKind `json:"kind"`
+
+	// OccurredAt 発生日時 / When it happened
+	OccurredAt time.Time `json:"occurred_at"`
+
+	// PostedAt 記帳日時 / When the ledger took it
+	PostedAt time.Time `json:"posted_at"`
+
+	// Seq 元帳の通し番号 / Place in the ledger
+	Seq int64 `json:"seq"`
+
+	// ShopID 識別子（英数字と . _ -） / An identifier
+	//
+	// Example: r-0001
+	ShopID ID `json:"shop_id,omitempty,omitzero"`
+
+	// TransactionID UUID（小文字） / A UUID in lower case
+	//
+	// Example: 0197a7a0-5c3e-7b1a-8d57-3a1f2b6c9d10
+	TransactionID UUID `json:"transaction_id"`
+}
+
 // Transaction defines model for Transaction.
 type Transaction struct {
 	// BalancesAfter この取引の直後の利用者の残高 / The resident's balances right after this transaction
@@ -539,7 +1035,21 @@ type Transaction struct {
 	//
 	// Example: 0197a7a0-5c3e-7b1a-8d57-3a1f2b6c9d10
 	Cancels UUID    `json:"cancels,omitempty,omitzero"`
+	Closing Closing `json:"closing,omitempty,omitzero"`
+
+	// Entries 明細。売上のない締めでは空 / What moved; empty of a close without takings
 	Entries []Entry `json:"entries"`
+
+	// HeldUntil 仮押さえの期限 / When the hold ends by itself
+	HeldUntil time.Time `json:"held_until,omitempty,omitzero"`
+
+	// HeldYen 仮押さえした金額の合計 / Sum of what a hold set aside
+	HeldYen int64 `json:"held_yen,omitempty,omitzero"`
+
+	// HoldID UUID（小文字） / A UUID in lower case
+	//
+	// Example: 0197a7a0-5c3e-7b1a-8d57-3a1f2b6c9d10
+	HoldID UUID `json:"hold_id,omitempty,omitzero"`
 
 	// Kind 取引の種類 / Kind of transaction
 	Kind TransactionKind `json:"kind"`
@@ -558,6 +1068,14 @@ type Transaction struct {
 	// Example: r-0001
 	ResidentID ID `json:"resident_id,omitempty,omitzero"`
 
+	// ResolvedAs どう終わったか / How it ended
+	ResolvedAs Resolution `json:"resolved_as,omitempty,omitzero"`
+
+	// ResolvedBy UUID（小文字） / A UUID in lower case
+	//
+	// Example: 0197a7a0-5c3e-7b1a-8d57-3a1f2b6c9d10
+	ResolvedBy UUID `json:"resolved_by,omitempty,omitzero"`
+
 	// ShopID 識別子（英数字と . _ -） / An identifier
 	//
 	// Example: r-0001
@@ -568,7 +1086,7 @@ type Transaction struct {
 	// Example: r-0001
 	TerminalID ID `json:"terminal_id,omitempty,omitzero"`
 
-	// TotalYen 合計 / Sum of the entries
+	// TotalYen 動いた金額の合計 / Sum of what moved
 	TotalYen int64 `json:"total_yen"`
 
 	// TransactionID UUID（小文字） / A UUID in lower case
@@ -611,12 +1129,12 @@ type Transfer struct {
 
 	// Credit 勘定ID / An account
 	//
-	// Example: lot:points-2026:r-0001
+	// Example: lot:voucher-2026:r-0001:paid:2026-12-31
 	Credit AccountID `json:"credit"`
 
 	// Debit 勘定ID / An account
 	//
-	// Example: lot:points-2026:r-0001
+	// Example: lot:voucher-2026:r-0001:paid:2026-12-31
 	Debit AccountID `json:"debit"`
 }
 
@@ -625,6 +1143,17 @@ type Transfer struct {
 // Example: 0197a7a0-5c3e-7b1a-8d57-3a1f2b6c9d10
 type UUID = string
 
+// VoidRequest defines model for VoidRequest.
+type VoidRequest struct {
+	// Reason 理由のコード。氏名などを書かないでください / A code or a short word, free of names
+	Reason Reason `json:"reason,omitempty,omitzero"`
+}
+
+// HoldID UUID（小文字） / A UUID in lower case
+//
+// Example: 0197a7a0-5c3e-7b1a-8d57-3a1f2b6c9d10
+type HoldID = UUID
+
 // IdempotencyKey UUID（小文字） / A UUID in lower case
 //
 // Example: 0197a7a0-5c3e-7b1a-8d57-3a1f2b6c9d10
@@ -632,6 +1161,9 @@ type IdempotencyKey = UUID
 
 // Limit defines model for Limit.
 type Limit = int
+
+// MinLedgerSequence defines model for MinLedgerSequence.
+type MinLedgerSequence = int64
 
 // PaymentID UUID（小文字） / A UUID in lower case
 //
@@ -648,6 +1180,9 @@ type ProgrammeID = ID
 // Example: r-0001
 type ResidentID = ID
 
+// Seq defines model for Seq.
+type Seq = int64
+
 // TransactionID UUID（小文字） / A UUID in lower case
 //
 // Example: 0197a7a0-5c3e-7b1a-8d57-3a1f2b6c9d10
@@ -656,6 +1191,47 @@ type TransactionID = UUID
 // Posted defines model for Posted.
 type Posted = Transaction
 
+// GetAccountParams defines parameters for GetAccount.
+type GetAccountParams struct {
+	// At この時点の残高。未来は指定できません / The balance at this instant, which is not in the future
+	At time.Time `form:"at,omitempty" json:"at,omitempty,omitzero"`
+
+	// MinLedgerSequence この通し番号までを含む結果だけを返します。元帳が追いつくまで2秒待ち、追いつかなければ 503（`behind`）です。
+	// The answer holds everything up to this place in the ledger. It waits up to two seconds for the ledger to be there,
+	// and is a 503 (`behind`) if it is not.
+	MinLedgerSequence MinLedgerSequence `json:"Min-Ledger-Sequence,omitempty,omitzero"`
+}
+
+// ListEntriesParams defines parameters for ListEntries.
+type ListEntriesParams struct {
+	// Cursor 前のページの `next_cursor`。中身に意味を求めないでください。最初のページでは付けません。
+	// The `next_cursor` of the page before; opaque. Leave it out for the first page.
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+
+	// Limit 1ページの最大件数 / The most rows a page may have
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+
+	// MinLedgerSequence この通し番号までを含む結果だけを返します。元帳が追いつくまで2秒待ち、追いつかなければ 503（`behind`）です。
+	// The answer holds everything up to this place in the ledger. It waits up to two seconds for the ledger to be there,
+	// and is a 503 (`behind`) if it is not.
+	MinLedgerSequence MinLedgerSequence `json:"Min-Ledger-Sequence,omitempty,omitzero"`
+}
+
+// ListChangesParams defines parameters for ListChanges.
+type ListChangesParams struct {
+	// Cursor 前のページの `next_cursor`。中身に意味を求めないでください。最初のページでは付けません。
+	// The `next_cursor` of the page before; opaque. Leave it out for the first page.
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+
+	// Limit 1ページの最大件数 / The most rows a page may have
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+
+	// MinLedgerSequence この通し番号までを含む結果だけを返します。元帳が追いつくまで2秒待ち、追いつかなければ 503（`behind`）です。
+	// The answer holds everything up to this place in the ledger. It waits up to two seconds for the ledger to be there,
+	// and is a 503 (`behind`) if it is not.
+	MinLedgerSequence MinLedgerSequence `json:"Min-Ledger-Sequence,omitempty,omitzero"`
+}
+
 // ChargeParams defines parameters for Charge.
 type ChargeParams struct {
 	// IdempotencyKey 端末が最初の送信の前に作るUUID（小文字）。取引のIDになります。
@@ -663,8 +1239,36 @@ type ChargeParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// ClosePeriodParams defines parameters for ClosePeriod.
+type ClosePeriodParams struct {
+	// IdempotencyKey 端末が最初の送信の前に作るUUID（小文字）。取引のIDになります。
+	// A UUID in lower case, made by the device before its first attempt; it becomes the transaction's ID.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // GrantParams defines parameters for Grant.
 type GrantParams struct {
+	// IdempotencyKey 端末が最初の送信の前に作るUUID（小文字）。取引のIDになります。
+	// A UUID in lower case, made by the device before its first attempt; it becomes the transaction's ID.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// HoldParams defines parameters for Hold.
+type HoldParams struct {
+	// IdempotencyKey 端末が最初の送信の前に作るUUID（小文字）。取引のIDになります。
+	// A UUID in lower case, made by the device before its first attempt; it becomes the transaction's ID.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// CaptureParams defines parameters for Capture.
+type CaptureParams struct {
+	// IdempotencyKey 端末が最初の送信の前に作るUUID（小文字）。取引のIDになります。
+	// A UUID in lower case, made by the device before its first attempt; it becomes the transaction's ID.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// VoidParams defines parameters for Void.
+type VoidParams struct {
 	// IdempotencyKey 端末が最初の送信の前に作るUUID（小文字）。取引のIDになります。
 	// A UUID in lower case, made by the device before its first attempt; it becomes the transaction's ID.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
@@ -684,6 +1288,13 @@ type CancelPaymentParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// ReserveParams defines parameters for Reserve.
+type ReserveParams struct {
+	// IdempotencyKey 端末が最初の送信の前に作るUUID（小文字）。取引のIDになります。
+	// A UUID in lower case, made by the device before its first attempt; it becomes the transaction's ID.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // ListResidentsParams defines parameters for ListResidents.
 type ListResidentsParams struct {
 	// Cursor 前のページの `next_cursor`。中身に意味を求めないでください。最初のページでは付けません。
@@ -692,6 +1303,14 @@ type ListResidentsParams struct {
 
 	// Limit 1ページの最大件数 / The most rows a page may have
 	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+}
+
+// GetBalancesParams defines parameters for GetBalances.
+type GetBalancesParams struct {
+	// MinLedgerSequence この通し番号までを含む結果だけを返します。元帳が追いつくまで2秒待ち、追いつかなければ 503（`behind`）です。
+	// The answer holds everything up to this place in the ledger. It waits up to two seconds for the ledger to be there,
+	// and is a 503 (`behind`) if it is not.
+	MinLedgerSequence MinLedgerSequence `json:"Min-Ledger-Sequence,omitempty,omitzero"`
 }
 
 // ListShopsParams defines parameters for ListShops.
@@ -711,11 +1330,46 @@ type PostTransactionParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// GetTransactionParams defines parameters for GetTransaction.
+type GetTransactionParams struct {
+	// MinLedgerSequence この通し番号までを含む結果だけを返します。元帳が追いつくまで2秒待ち、追いつかなければ 503（`behind`）です。
+	// The answer holds everything up to this place in the ledger. It waits up to two seconds for the ledger to be there,
+	// and is a 503 (`behind`) if it is not.
+	MinLedgerSequence MinLedgerSequence `json:"Min-Ledger-Sequence,omitempty,omitzero"`
+}
+
+// CancelTransactionParams defines parameters for CancelTransaction.
+type CancelTransactionParams struct {
+	// IdempotencyKey 端末が最初の送信の前に作るUUID（小文字）。取引のIDになります。
+	// A UUID in lower case, made by the device before its first attempt; it becomes the transaction's ID.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// GetTransferParams defines parameters for GetTransfer.
+type GetTransferParams struct {
+	// MinLedgerSequence この通し番号までを含む結果だけを返します。元帳が追いつくまで2秒待ち、追いつかなければ 503（`behind`）です。
+	// The answer holds everything up to this place in the ledger. It waits up to two seconds for the ledger to be there,
+	// and is a 503 (`behind`) if it is not.
+	MinLedgerSequence MinLedgerSequence `json:"Min-Ledger-Sequence,omitempty,omitzero"`
+}
+
 // ChargeJSONRequestBody defines body for Charge for application/json ContentType.
 type ChargeJSONRequestBody = ChargeRequest
 
+// ClosePeriodJSONRequestBody defines body for ClosePeriod for application/json ContentType.
+type ClosePeriodJSONRequestBody = CloseRequest
+
 // GrantJSONRequestBody defines body for Grant for application/json ContentType.
 type GrantJSONRequestBody = GrantRequest
+
+// HoldJSONRequestBody defines body for Hold for application/json ContentType.
+type HoldJSONRequestBody = HoldRequest
+
+// CaptureJSONRequestBody defines body for Capture for application/json ContentType.
+type CaptureJSONRequestBody = CaptureRequest
+
+// VoidJSONRequestBody defines body for Void for application/json ContentType.
+type VoidJSONRequestBody = VoidRequest
 
 // PayJSONRequestBody defines body for Pay for application/json ContentType.
 type PayJSONRequestBody = PayRequest
@@ -726,6 +1380,9 @@ type CancelPaymentJSONRequestBody = CancelRequest
 // PutProgrammeJSONRequestBody defines body for PutProgramme for application/json ContentType.
 type PutProgrammeJSONRequestBody = ProgrammeContent
 
+// ReserveJSONRequestBody defines body for Reserve for application/json ContentType.
+type ReserveJSONRequestBody = ReservationRequest
+
 // RegisterResidentsJSONRequestBody defines body for RegisterResidents for application/json ContentType.
 type RegisterResidentsJSONRequestBody = ResidentBatch
 
@@ -734,3 +1391,6 @@ type RegisterShopsJSONRequestBody = ShopBatch
 
 // PostTransactionJSONRequestBody defines body for PostTransaction for application/json ContentType.
 type PostTransactionJSONRequestBody = TransactionRequest
+
+// CancelTransactionJSONRequestBody defines body for CancelTransaction for application/json ContentType.
+type CancelTransactionJSONRequestBody = CancelRequest

@@ -1,3 +1,4 @@
 -- A page of accounts, by ID.
-SELECT id, programme, kind, owner, closed, debits, credits, version
-FROM accounts WHERE id > $1 ORDER BY id LIMIT $2
+SELECT a.number, a.id, a.programme, a.kind, a.owner, a.period, a.funding, a.rank, a.expires_at, a.limit_yen, b.closed,
+	b.debits, b.credits, b.held_debits, b.held_credits, b.version, b.last_seq
+FROM accounts a JOIN balances b ON b.number = a.number WHERE a.id > $1 ORDER BY a.id LIMIT $2

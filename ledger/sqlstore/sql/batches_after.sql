@@ -1,2 +1,2 @@
--- Batches after a sequence number, in order.
-SELECT first_seq, last_seq, seal FROM batches WHERE first_seq > $1 ORDER BY first_seq LIMIT $2
+-- Batches after a number, in order.
+SELECT number, first_seq, last_seq, transactions, seal FROM batches WHERE number > $1 ORDER BY number LIMIT $2

@@ -1,2 +1,3 @@
 -- Seals a commit.
-INSERT INTO batches (first_seq, last_seq, seal) VALUES ($1, $2, $3)
+INSERT INTO batches (number, first_seq, last_seq, last_at, transactions, seal, token, epoch)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)

@@ -1,5 +1,5 @@
--- Appends the transfers of a batch.
-INSERT INTO transfers (seq, transaction_id, programme, debit, credit, amount_yen, debit_after, credit_after)
-SELECT value ->> '$.seq', value ->> '$.transaction_id', value ->> '$.programme', value ->> '$.debit',
-       value ->> '$.credit', value ->> '$.amount_yen', value ->> '$.debit_after', value ->> '$.credit_after'
-FROM json_each($1)
+-- Appends a transfer.
+INSERT INTO transfers (seq, id, position, kind, programme, debit, credit, amount_yen, held_yen, debit_after, credit_after,
+	resident_after, debit_prev, credit_prev, resident, shop, terminal, actor, reason, parent, request,
+	happened_at, ledger_at, until_at, business_on)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)

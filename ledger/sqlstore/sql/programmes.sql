@@ -1,3 +1,3 @@
 -- All programmes, by ID.
-SELECT id, name, class, unit_price_yen, unit_value_yen, max_units, opens_on, closes_on
+SELECT id, name, class, unit_price_yen, unit_value_yen, max_units, issue_units, spend_first, settlement, opens_on, closes_on
 FROM programmes ORDER BY id

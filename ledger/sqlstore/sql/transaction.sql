@@ -1,6 +1,8 @@
--- What was answered under an ID, and which cancel took it back?
-SELECT t.id, t.hash, t.refusal, t.kind, t.resident, t.shop, t.terminal, t.actor, t.reason, t.parent,
-	t.happened_at, t.ledger_at, t.business_on, COALESCE(c.id, '')
-FROM transactions t
-LEFT JOIN transactions c ON c.parent = t.id AND c.kind = 'cancel' AND c.refusal = ''
-WHERE t.id = $1
+-- The transfers of a transaction, in order.
+SELECT t.id, t.kind, t.resident, t.shop, t.terminal, t.actor, t.reason, t.parent, t.request,
+	t.happened_at, t.ledger_at, t.until_at, t.business_on, COALESCE(r.id, ''), COALESCE(r.kind, ''),
+	t.seq, t.programme, t.debit, t.credit, t.amount_yen, t.held_yen,
+	t.debit_after, t.credit_after, t.resident_after, t.debit_prev, t.credit_prev
+FROM transfers t
+LEFT JOIN transfers r ON r.parent = t.id AND r.parent <> '' AND r.position = 0
+WHERE t.id = $1 ORDER BY t.position

@@ -113,11 +113,13 @@ type ClientInterface interface {
 	//
 	// カーソル以降に加わった決済（`added`）と、前のページまでに渡した決済の変更（`updated`）を返します。
 	// `limit` は元帳の明細の数で、決済のないページもあります。決済は、そのページの終わりの時点の姿で示されます。
-	// 同意のない利用者の決済は含みません。`removed` は、渡した記録の削除を求めるものです。
+	// 仮押さえは、確定して初めて決済になります。同意のない利用者の決済は含みません。`removed` は、渡した記録の削除を
+	// 求めるものです。
 	//
 	// Returns the payments that were added after the cursor (`added`) and those handed over before that changed since
 	// (`updated`). `limit` counts ledger entries, so a page may have no payment at all. A payment is shown as it stood at
-	// the end of its page. Payments of residents without consent are left out. `removed` asks for records to be deleted.
+	// the end of its page. A hold is no payment until it is captured. Payments of residents without consent are left out.
+	// `removed` asks for records to be deleted.
 	//
 	// Corresponds with GET /payment-data/v1/payments:sync (the `SyncPayments` operationId).
 	SyncPayments(ctx context.Context, params *SyncPaymentsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -165,11 +167,13 @@ func (c *Client) GetPayment(ctx context.Context, paymentID UUID, reqEditors ...R
 //
 // カーソル以降に加わった決済（`added`）と、前のページまでに渡した決済の変更（`updated`）を返します。
 // `limit` は元帳の明細の数で、決済のないページもあります。決済は、そのページの終わりの時点の姿で示されます。
-// 同意のない利用者の決済は含みません。`removed` は、渡した記録の削除を求めるものです。
+// 仮押さえは、確定して初めて決済になります。同意のない利用者の決済は含みません。`removed` は、渡した記録の削除を
+// 求めるものです。
 //
 // Returns the payments that were added after the cursor (`added`) and those handed over before that changed since
 // (`updated`). `limit` counts ledger entries, so a page may have no payment at all. A payment is shown as it stood at
-// the end of its page. Payments of residents without consent are left out. `removed` asks for records to be deleted.
+// the end of its page. A hold is no payment until it is captured. Payments of residents without consent are left out.
+// `removed` asks for records to be deleted.
 //
 // Corresponds with GET /payment-data/v1/payments:sync (the `SyncPayments` operationId).
 func (c *Client) SyncPayments(ctx context.Context, params *SyncPaymentsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -373,11 +377,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// カーソル以降に加わった決済（`added`）と、前のページまでに渡した決済の変更（`updated`）を返します。
 	// `limit` は元帳の明細の数で、決済のないページもあります。決済は、そのページの終わりの時点の姿で示されます。
-	// 同意のない利用者の決済は含みません。`removed` は、渡した記録の削除を求めるものです。
+	// 仮押さえは、確定して初めて決済になります。同意のない利用者の決済は含みません。`removed` は、渡した記録の削除を
+	// 求めるものです。
 	//
 	// Returns the payments that were added after the cursor (`added`) and those handed over before that changed since
 	// (`updated`). `limit` counts ledger entries, so a page may have no payment at all. A payment is shown as it stood at
-	// the end of its page. Payments of residents without consent are left out. `removed` asks for records to be deleted.
+	// the end of its page. A hold is no payment until it is captured. Payments of residents without consent are left out.
+	// `removed` asks for records to be deleted.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -567,11 +573,13 @@ func (c *ClientWithResponses) GetPaymentWithResponse(ctx context.Context, paymen
 //
 // カーソル以降に加わった決済（`added`）と、前のページまでに渡した決済の変更（`updated`）を返します。
 // `limit` は元帳の明細の数で、決済のないページもあります。決済は、そのページの終わりの時点の姿で示されます。
-// 同意のない利用者の決済は含みません。`removed` は、渡した記録の削除を求めるものです。
+// 仮押さえは、確定して初めて決済になります。同意のない利用者の決済は含みません。`removed` は、渡した記録の削除を
+// 求めるものです。
 //
 // Returns the payments that were added after the cursor (`added`) and those handed over before that changed since
 // (`updated`). `limit` counts ledger entries, so a page may have no payment at all. A payment is shown as it stood at
-// the end of its page. Payments of residents without consent are left out. `removed` asks for records to be deleted.
+// the end of its page. A hold is no payment until it is captured. Payments of residents without consent are left out.
+// `removed` asks for records to be deleted.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -92,6 +92,38 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// GetAccount 勘定の照会 / Get an account
+	//
+	// 勘定の現在の残高を返します。`at` を付けると、元帳の時刻でその時点の残高と、その勘定の最後の通し番号を返します。
+	//
+	// Returns an account and what stands on it now. With `at` it is what stood on it at that instant of ledger time, and
+	// the account's last place in the ledger then.
+	//
+	// Corresponds with GET /wallet/v1/accounts/{account_id} (the `GetAccount` operationId).
+	GetAccount(ctx context.Context, accountID AccountID, params *GetAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListEntries 取引明細 / List the entries of an account
+	//
+	// 勘定の取引明細を、新しい順に、その直後の残高とともに返します。
+	//
+	// Returns an account's statement: its entries, the newest first, each with the balance right after it.
+	//
+	// Corresponds with GET /wallet/v1/accounts/{account_id}/entries (the `ListEntries` operationId).
+	ListEntries(ctx context.Context, accountID AccountID, params *ListEntriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListChanges 変更の一覧 / List the changes of the ledger
+	//
+	// カーソル以降に記帳された取引を、種類を問わず記帳の順に、記帳された時の姿で返します。`limit` は明細の数で、
+	// 取引の途中では切れません。`has_more` が false になるまで繰り返し、最後の `next_cursor` を保存して、次回はそこから
+	// 続けます。売上のなかった締めは明細がないため、ここには現れません。
+	//
+	// Returns the transactions of all kinds that were posted after the cursor, in the order of the ledger and as they were
+	// posted. `limit` counts entries; a transaction is never split. Call it until `has_more` is false, keep the last
+	// `next_cursor`, and go on from there next time. A close of a period without takings has no entries and is not shown.
+	//
+	// Corresponds with GET /wallet/v1/changes (the `ListChanges` operationId).
+	ListChanges(ctx context.Context, params *ListChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ChargeWithBody チャージ / Charge (sell units of a programme)
 	//
 	// チャージ。利用者が事業を口数で購入します。販売額は有償原資、上乗せ分はプレミアム原資から入ります。
@@ -118,6 +150,36 @@ type ClientInterface interface {
 	// Corresponds with POST /wallet/v1/charges (the `Charge` operationId).
 	Charge(ctx context.Context, params *ChargeParams, body ChargeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ClosePeriodWithBody 締め / Close a settlement period
+	//
+	// 事業の精算期間を締めます。期間はその最終営業日で呼びます。締めた後は、その期間に何も入らず、何も取り消せません。
+	// 店舗ごとの売上が支払予定の勘定へ移ります。応答の `closing` に、どこまでの取引が期間に属するか（`cut_seq`）と
+	// 店舗ごとの金額があります。
+	//
+	// Closes a settlement period of a programme, which is called by its last business day. Nothing enters it any more and
+	// nothing of it is cancelled; what each shop took in it becomes payable. `closing` in the answer has the cut
+	// (`cut_seq`) up to which transactions belong to it, and the amount of each shop.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /wallet/v1/closes (the `ClosePeriod` operationId).
+	ClosePeriodWithBody(ctx context.Context, params *ClosePeriodParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ClosePeriod 締め / Close a settlement period
+	//
+	// 事業の精算期間を締めます。期間はその最終営業日で呼びます。締めた後は、その期間に何も入らず、何も取り消せません。
+	// 店舗ごとの売上が支払予定の勘定へ移ります。応答の `closing` に、どこまでの取引が期間に属するか（`cut_seq`）と
+	// 店舗ごとの金額があります。
+	//
+	// Closes a settlement period of a programme, which is called by its last business day. Nothing enters it any more and
+	// nothing of it is cancelled; what each shop took in it becomes payable. `closing` in the answer has the cut
+	// (`cut_seq`) up to which transactions belong to it, and the amount of each shop.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /wallet/v1/closes (the `ClosePeriod` operationId).
+	ClosePeriod(ctx context.Context, params *ClosePeriodParams, body ClosePeriodJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GrantWithBody 付与 / Grant (give value)
 	//
 	// 付与。市が利用者にポイントなどを与えます。お金を刷ることになるため、scope は `ledger.post` です。
@@ -140,12 +202,87 @@ type ClientInterface interface {
 	// Corresponds with POST /wallet/v1/grants (the `Grant` operationId).
 	Grant(ctx context.Context, params *GrantParams, body GrantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// HoldWithBody 仮押さえ / Hold value for a payment
+	//
+	// 決済のための仮押さえ。金額を取り分け、期限までに確定（capture）か取消（void）を待ちます。どちらもなければ、
+	// 期限に自動で戻ります。残高は減らず、使える額（`available_yen`）が減ります。`Idempotency-Key` が仮押さえIDになります。
+	//
+	// Sets value aside for a payment until it is captured or voided. When neither comes in time it goes back by itself.
+	// The balance stays, what is available shrinks. The `Idempotency-Key` becomes the hold's ID.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /wallet/v1/holds (the `Hold` operationId).
+	HoldWithBody(ctx context.Context, params *HoldParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Hold 仮押さえ / Hold value for a payment
+	//
+	// 決済のための仮押さえ。金額を取り分け、期限までに確定（capture）か取消（void）を待ちます。どちらもなければ、
+	// 期限に自動で戻ります。残高は減らず、使える額（`available_yen`）が減ります。`Idempotency-Key` が仮押さえIDになります。
+	//
+	// Sets value aside for a payment until it is captured or voided. When neither comes in time it goes back by itself.
+	// The balance stays, what is available shrinks. The `Idempotency-Key` becomes the hold's ID.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /wallet/v1/holds (the `Hold` operationId).
+	Hold(ctx context.Context, params *HoldParams, body HoldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CaptureWithBody 仮押さえの確定 / Capture a hold
+	//
+	// 仮押さえの全額または一部を確定し、残りを戻します。一度だけです。店舗への仮押さえなら決済に、販売の仮押さえなら
+	// チャージになります。`Idempotency-Key` が決済IDになります。
+	//
+	// Takes the whole of a hold, or the amount given, and lets the rest go; once. Of a hold for a shop it makes a payment,
+	// of a reservation a charge. The `Idempotency-Key` becomes the payment's ID.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /wallet/v1/holds/{hold_id}/capture (the `Capture` operationId).
+	CaptureWithBody(ctx context.Context, holdID HoldID, params *CaptureParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Capture 仮押さえの確定 / Capture a hold
+	//
+	// 仮押さえの全額または一部を確定し、残りを戻します。一度だけです。店舗への仮押さえなら決済に、販売の仮押さえなら
+	// チャージになります。`Idempotency-Key` が決済IDになります。
+	//
+	// Takes the whole of a hold, or the amount given, and lets the rest go; once. Of a hold for a shop it makes a payment,
+	// of a reservation a charge. The `Idempotency-Key` becomes the payment's ID.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /wallet/v1/holds/{hold_id}/capture (the `Capture` operationId).
+	Capture(ctx context.Context, holdID HoldID, params *CaptureParams, body CaptureJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// VoidWithBody 仮押さえの取消 / Void a hold
+	//
+	// 仮押さえの全額を戻します。
+	//
+	// Gives the whole of a hold back.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /wallet/v1/holds/{hold_id}/void (the `Void` operationId).
+	VoidWithBody(ctx context.Context, holdID HoldID, params *VoidParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Void 仮押さえの取消 / Void a hold
+	//
+	// 仮押さえの全額を戻します。
+	//
+	// Gives the whole of a hold back.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /wallet/v1/holds/{hold_id}/void (the `Void` operationId).
+	Void(ctx context.Context, holdID HoldID, params *VoidParams, body VoidJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// PayWithBody 利用 / Pay a shop
 	//
 	// 利用。利用者から店舗へ支払います。複数の事業を併用でき（併用決済）、全部が通るか、全部が通らないかです。
-	// `Idempotency-Key` がそのまま決済IDになります。
+	// 有効期限の近いものから使います。`Idempotency-Key` がそのまま決済IDになります。
 	//
-	// Pays a shop from one or several programmes: all parts or none. The `Idempotency-Key` becomes the payment's ID.
+	// Pays a shop from one or several programmes: all parts or none. What expires first is spent first. The
+	// `Idempotency-Key` becomes the payment's ID.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -155,9 +292,10 @@ type ClientInterface interface {
 	// Pay 利用 / Pay a shop
 	//
 	// 利用。利用者から店舗へ支払います。複数の事業を併用でき（併用決済）、全部が通るか、全部が通らないかです。
-	// `Idempotency-Key` がそのまま決済IDになります。
+	// 有効期限の近いものから使います。`Idempotency-Key` がそのまま決済IDになります。
 	//
-	// Pays a shop from one or several programmes: all parts or none. The `Idempotency-Key` becomes the payment's ID.
+	// Pays a shop from one or several programmes: all parts or none. What expires first is spent first. The
+	// `Idempotency-Key` becomes the payment's ID.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -166,9 +304,11 @@ type ClientInterface interface {
 
 	// CancelPaymentWithBody 利用キャンセル / Cancel a payment
 	//
-	// 利用キャンセル。決済の全額を一度だけ戻します。決済そのものは消えず、取消の取引が加わります。
+	// 利用キャンセル。決済の全額を一度だけ、もとの残高へ戻します。決済そのものは消えず、取消の取引が加わります。
+	// 締め済みの期間の決済は取り消せません（`period-closed`）。店舗で現金で返金してください。
 	//
-	// Takes back the whole of a payment, once. The payment stays; a transaction that takes it back is added.
+	// Takes back the whole of a payment, once, to where it came from. The payment stays; a transaction that takes it back
+	// is added. A payment of a closed period cannot be cancelled (`period-closed`): the shop refunds it in cash.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -177,9 +317,11 @@ type ClientInterface interface {
 
 	// CancelPayment 利用キャンセル / Cancel a payment
 	//
-	// 利用キャンセル。決済の全額を一度だけ戻します。決済そのものは消えず、取消の取引が加わります。
+	// 利用キャンセル。決済の全額を一度だけ、もとの残高へ戻します。決済そのものは消えず、取消の取引が加わります。
+	// 締め済みの期間の決済は取り消せません（`period-closed`）。店舗で現金で返金してください。
 	//
-	// Takes back the whole of a payment, once. The payment stays; a transaction that takes it back is added.
+	// Takes back the whole of a payment, once, to where it came from. The payment stays; a transaction that takes it back
+	// is added. A payment of a closed period cannot be cancelled (`period-closed`): the shop refunds it in cash.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -198,8 +340,10 @@ type ClientInterface interface {
 	// PutProgrammeWithBody 事業の登録 / Open a programme
 	//
 	// 事業を登録し、原資の勘定を開きます。同じ内容でもう一度送っても何も変わりません。違う内容なら 409 です。
+	// `issue_units` を付けると、発行総額を超えるチャージは `limit-exceeded`（売り切れ）になります。
 	//
-	// Opens a programme and its funds. Sending the same content again changes nothing; other content is a 409.
+	// Opens a programme and its funds. Sending the same content again changes nothing; other content is a 409. With
+	// `issue_units` a charge beyond the whole issue is refused as `limit-exceeded` (sold out).
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -209,13 +353,41 @@ type ClientInterface interface {
 	// PutProgramme 事業の登録 / Open a programme
 	//
 	// 事業を登録し、原資の勘定を開きます。同じ内容でもう一度送っても何も変わりません。違う内容なら 409 です。
+	// `issue_units` を付けると、発行総額を超えるチャージは `limit-exceeded`（売り切れ）になります。
 	//
-	// Opens a programme and its funds. Sending the same content again changes nothing; other content is a 409.
+	// Opens a programme and its funds. Sending the same content again changes nothing; other content is a 409. With
+	// `issue_units` a charge beyond the whole issue is refused as `limit-exceeded` (sold out).
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /wallet/v1/programmes/{programme_id} (the `PutProgramme` operationId).
 	PutProgramme(ctx context.Context, programmeID ProgrammeID, body PutProgrammeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReserveWithBody 販売の仮押さえ / Reserve units of a sale
+	//
+	// 販売の仮押さえ。抽選の当選や店頭払いなど、入金を待つあいだ口数を取り置きます。確定（capture）するとチャージになり、
+	// 期限が過ぎると発行枠へ戻ります。
+	//
+	// Sets units of a programme aside for a resident who has yet to pay: a won lottery, a slip for a convenience store.
+	// Capture makes a charge of it; what is not captured in time goes back into the issue.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /wallet/v1/reservations (the `Reserve` operationId).
+	ReserveWithBody(ctx context.Context, params *ReserveParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Reserve 販売の仮押さえ / Reserve units of a sale
+	//
+	// 販売の仮押さえ。抽選の当選や店頭払いなど、入金を待つあいだ口数を取り置きます。確定（capture）するとチャージになり、
+	// 期限が過ぎると発行枠へ戻ります。
+	//
+	// Sets units of a programme aside for a resident who has yet to pay: a won lottery, a slip for a convenience store.
+	// Capture makes a charge of it; what is not captured in time goes back into the issue.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /wallet/v1/reservations (the `Reserve` operationId).
+	Reserve(ctx context.Context, params *ReserveParams, body ReserveJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListResidents 利用者の属性の一覧（氏名なし） / List residents' attributes, without names
 	//
@@ -256,12 +428,13 @@ type ClientInterface interface {
 
 	// GetBalances 残高の照会 / Get a resident's balances
 	//
-	// 利用者の残高を事業ごとに返します。
+	// 利用者の残高を事業ごとに返します。期限の切れたものは含みません。`lots` は有効期限の近い順、使う順です。
 	//
-	// Returns what a resident holds, one balance per programme.
+	// Returns what a resident can use, one balance per programme; what has expired is left out. `lots` are in the order in
+	// which they expire and are spent.
 	//
 	// Corresponds with GET /wallet/v1/residents/{resident_id}/balances (the `GetBalances` operationId).
-	GetBalances(ctx context.Context, residentID ResidentID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetBalances(ctx context.Context, residentID ResidentID, params *GetBalancesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListShops 店舗の一覧 / List the shops
 	//
@@ -297,10 +470,14 @@ type ClientInterface interface {
 	// PostTransactionWithBody 直接記帳（事務局） / Post transfers directly (office)
 	//
 	// 事務局の直接記帳。勘定から勘定への振替を、1つの取引としてまとめて記帳します（1〜100件）。振替は同じ事業の
-	// 勘定の間だけです。決済は必ず `pay` で行います（決済データと統計が正しく保たれます）。
+	// 勘定の間だけで、種類ごとに使える勘定が決まっています（`wrong-account`）。決済は必ず `pay` で行います（決済データと
+	// 統計が正しく保たれます）。入れ先が事業の期限切れ・失効・払戻し・振込済・仮勘定か、登録済みの利用者の残高なら、
+	// なければ開きます。
 	//
-	// Posts 1 to 100 transfers between accounts of the same programme as one transaction. Payments are only made by
-	// `pay`, so that payment data and statistics stay true.
+	// Posts 1 to 100 transfers between accounts of the same programme as one transaction. Each kind touches accounts of
+	// certain kinds only (`wrong-account`). Payments are only made by `pay`, so that payment data and statistics stay true.
+	// What is credited is opened where it is missing: a programme's pools (`expired:…`, `lapsed:…`, `refund:…`,
+	// `bank_clearing:…`, `suspense:…`) and the lots of registered residents.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -310,10 +487,14 @@ type ClientInterface interface {
 	// PostTransaction 直接記帳（事務局） / Post transfers directly (office)
 	//
 	// 事務局の直接記帳。勘定から勘定への振替を、1つの取引としてまとめて記帳します（1〜100件）。振替は同じ事業の
-	// 勘定の間だけです。決済は必ず `pay` で行います（決済データと統計が正しく保たれます）。
+	// 勘定の間だけで、種類ごとに使える勘定が決まっています（`wrong-account`）。決済は必ず `pay` で行います（決済データと
+	// 統計が正しく保たれます）。入れ先が事業の期限切れ・失効・払戻し・振込済・仮勘定か、登録済みの利用者の残高なら、
+	// なければ開きます。
 	//
-	// Posts 1 to 100 transfers between accounts of the same programme as one transaction. Payments are only made by
-	// `pay`, so that payment data and statistics stay true.
+	// Posts 1 to 100 transfers between accounts of the same programme as one transaction. Each kind touches accounts of
+	// certain kinds only (`wrong-account`). Payments are only made by `pay`, so that payment data and statistics stay true.
+	// What is credited is opened where it is missing: a programme's pools (`expired:…`, `lapsed:…`, `refund:…`,
+	// `bank_clearing:…`, `suspense:…`) and the lots of registered residents.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -322,12 +503,111 @@ type ClientInterface interface {
 
 	// GetTransaction 取引の照会 / Get a transaction
 	//
-	// 取引を1件返します。取り消された決済には `cancelled_by` が付きます。
+	// 取引を1件、現在の姿で返します。取り消された取引と、確定・取消・失効した仮押さえには `resolved_by` と
+	// `resolved_as` が付きます。取り消された取引には `cancelled_by` も付きます。
 	//
-	// Returns one transaction. A payment that was taken back carries `cancelled_by`.
+	// Returns one transaction as it stands now. What was taken back, and a hold that has ended, carry `resolved_by` and
+	// `resolved_as`; what was taken back carries `cancelled_by` as well.
 	//
 	// Corresponds with GET /wallet/v1/transactions/{transaction_id} (the `GetTransaction` operationId).
-	GetTransaction(ctx context.Context, transactionID TransactionID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetTransaction(ctx context.Context, transactionID TransactionID, params *GetTransactionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelTransactionWithBody チャージ・付与の取消（事務局） / Cancel a charge or a grant (office)
+	//
+	// 付与キャンセル。チャージまたは付与の全額を一度だけ、原資へ戻します。少しでも使われていれば取り消せません
+	// （`insufficient-balance`）。
+	//
+	// Takes back the whole of a charge or a grant, once, into the funds. When something of it was spent it cannot be taken
+	// back (`insufficient-balance`).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /wallet/v1/transactions/{transaction_id}/cancel (the `CancelTransaction` operationId).
+	CancelTransactionWithBody(ctx context.Context, transactionID TransactionID, params *CancelTransactionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelTransaction チャージ・付与の取消（事務局） / Cancel a charge or a grant (office)
+	//
+	// 付与キャンセル。チャージまたは付与の全額を一度だけ、原資へ戻します。少しでも使われていれば取り消せません
+	// （`insufficient-balance`）。
+	//
+	// Takes back the whole of a charge or a grant, once, into the funds. When something of it was spent it cannot be taken
+	// back (`insufficient-balance`).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /wallet/v1/transactions/{transaction_id}/cancel (the `CancelTransaction` operationId).
+	CancelTransaction(ctx context.Context, transactionID TransactionID, params *CancelTransactionParams, body CancelTransactionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetTransfer 通し番号による照会 / Get the transaction of a transfer
+	//
+	// 元帳の通し番号から、その明細を含む取引を現在の姿で返します。
+	//
+	// Returns the transaction that holds the transfer at a place in the ledger, as it stands now.
+	//
+	// Corresponds with GET /wallet/v1/transfers/{seq} (the `GetTransfer` operationId).
+	GetTransfer(ctx context.Context, seq Seq, params *GetTransferParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// GetAccount 勘定の照会 / Get an account
+//
+// 勘定の現在の残高を返します。`at` を付けると、元帳の時刻でその時点の残高と、その勘定の最後の通し番号を返します。
+//
+// Returns an account and what stands on it now. With `at` it is what stood on it at that instant of ledger time, and
+// the account's last place in the ledger then.
+//
+// Corresponds with GET /wallet/v1/accounts/{account_id} (the `GetAccount` operationId).
+func (c *Client) GetAccount(ctx context.Context, accountID AccountID, params *GetAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAccountRequest(c.Server, accountID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListEntries 取引明細 / List the entries of an account
+//
+// 勘定の取引明細を、新しい順に、その直後の残高とともに返します。
+//
+// Returns an account's statement: its entries, the newest first, each with the balance right after it.
+//
+// Corresponds with GET /wallet/v1/accounts/{account_id}/entries (the `ListEntries` operationId).
+func (c *Client) ListEntries(ctx context.Context, accountID AccountID, params *ListEntriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListEntriesRequest(c.Server, accountID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListChanges 変更の一覧 / List the changes of the ledger
+//
+// カーソル以降に記帳された取引を、種類を問わず記帳の順に、記帳された時の姿で返します。`limit` は明細の数で、
+// 取引の途中では切れません。`has_more` が false になるまで繰り返し、最後の `next_cursor` を保存して、次回はそこから
+// 続けます。売上のなかった締めは明細がないため、ここには現れません。
+//
+// Returns the transactions of all kinds that were posted after the cursor, in the order of the ledger and as they were
+// posted. `limit` counts entries; a transaction is never split. Call it until `has_more` is false, keep the last
+// `next_cursor`, and go on from there next time. A close of a period without takings has no entries and is not shown.
+//
+// Corresponds with GET /wallet/v1/changes (the `ListChanges` operationId).
+func (c *Client) ListChanges(ctx context.Context, params *ListChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListChangesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // ChargeWithBody チャージ / Charge (sell units of a programme)
@@ -366,6 +646,56 @@ func (c *Client) ChargeWithBody(ctx context.Context, params *ChargeParams, conte
 // Corresponds with POST /wallet/v1/charges (the `Charge` operationId).
 func (c *Client) Charge(ctx context.Context, params *ChargeParams, body ChargeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewChargeRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ClosePeriodWithBody 締め / Close a settlement period
+//
+// 事業の精算期間を締めます。期間はその最終営業日で呼びます。締めた後は、その期間に何も入らず、何も取り消せません。
+// 店舗ごとの売上が支払予定の勘定へ移ります。応答の `closing` に、どこまでの取引が期間に属するか（`cut_seq`）と
+// 店舗ごとの金額があります。
+//
+// Closes a settlement period of a programme, which is called by its last business day. Nothing enters it any more and
+// nothing of it is cancelled; what each shop took in it becomes payable. `closing` in the answer has the cut
+// (`cut_seq`) up to which transactions belong to it, and the amount of each shop.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /wallet/v1/closes (the `ClosePeriod` operationId).
+func (c *Client) ClosePeriodWithBody(ctx context.Context, params *ClosePeriodParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewClosePeriodRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ClosePeriod 締め / Close a settlement period
+//
+// 事業の精算期間を締めます。期間はその最終営業日で呼びます。締めた後は、その期間に何も入らず、何も取り消せません。
+// 店舗ごとの売上が支払予定の勘定へ移ります。応答の `closing` に、どこまでの取引が期間に属するか（`cut_seq`）と
+// 店舗ごとの金額があります。
+//
+// Closes a settlement period of a programme, which is called by its last business day. Nothing enters it any more and
+// nothing of it is cancelled; what each shop took in it becomes payable. `closing` in the answer has the cut
+// (`cut_seq`) up to which transactions belong to it, and the amount of each shop.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /wallet/v1/closes (the `ClosePeriod` operationId).
+func (c *Client) ClosePeriod(ctx context.Context, params *ClosePeriodParams, body ClosePeriodJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewClosePeriodRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -418,12 +748,147 @@ func (c *Client) Grant(ctx context.Context, params *GrantParams, body GrantJSONR
 	return c.Client.Do(req)
 }
 
+// HoldWithBody 仮押さえ / Hold value for a payment
+//
+// 決済のための仮押さえ。金額を取り分け、期限までに確定（capture）か取消（void）を待ちます。どちらもなければ、
+// 期限に自動で戻ります。残高は減らず、使える額（`available_yen`）が減ります。`Idempotency-Key` が仮押さえIDになります。
+//
+// Sets value aside for a payment until it is captured or voided. When neither comes in time it goes back by itself.
+// The balance stays, what is available shrinks. The `Idempotency-Key` becomes the hold's ID.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /wallet/v1/holds (the `Hold` operationId).
+func (c *Client) HoldWithBody(ctx context.Context, params *HoldParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewHoldRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Hold 仮押さえ / Hold value for a payment
+//
+// 決済のための仮押さえ。金額を取り分け、期限までに確定（capture）か取消（void）を待ちます。どちらもなければ、
+// 期限に自動で戻ります。残高は減らず、使える額（`available_yen`）が減ります。`Idempotency-Key` が仮押さえIDになります。
+//
+// Sets value aside for a payment until it is captured or voided. When neither comes in time it goes back by itself.
+// The balance stays, what is available shrinks. The `Idempotency-Key` becomes the hold's ID.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /wallet/v1/holds (the `Hold` operationId).
+func (c *Client) Hold(ctx context.Context, params *HoldParams, body HoldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewHoldRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CaptureWithBody 仮押さえの確定 / Capture a hold
+//
+// 仮押さえの全額または一部を確定し、残りを戻します。一度だけです。店舗への仮押さえなら決済に、販売の仮押さえなら
+// チャージになります。`Idempotency-Key` が決済IDになります。
+//
+// Takes the whole of a hold, or the amount given, and lets the rest go; once. Of a hold for a shop it makes a payment,
+// of a reservation a charge. The `Idempotency-Key` becomes the payment's ID.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /wallet/v1/holds/{hold_id}/capture (the `Capture` operationId).
+func (c *Client) CaptureWithBody(ctx context.Context, holdID HoldID, params *CaptureParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCaptureRequestWithBody(c.Server, holdID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Capture 仮押さえの確定 / Capture a hold
+//
+// 仮押さえの全額または一部を確定し、残りを戻します。一度だけです。店舗への仮押さえなら決済に、販売の仮押さえなら
+// チャージになります。`Idempotency-Key` が決済IDになります。
+//
+// Takes the whole of a hold, or the amount given, and lets the rest go; once. Of a hold for a shop it makes a payment,
+// of a reservation a charge. The `Idempotency-Key` becomes the payment's ID.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /wallet/v1/holds/{hold_id}/capture (the `Capture` operationId).
+func (c *Client) Capture(ctx context.Context, holdID HoldID, params *CaptureParams, body CaptureJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCaptureRequest(c.Server, holdID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// VoidWithBody 仮押さえの取消 / Void a hold
+//
+// 仮押さえの全額を戻します。
+//
+// Gives the whole of a hold back.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /wallet/v1/holds/{hold_id}/void (the `Void` operationId).
+func (c *Client) VoidWithBody(ctx context.Context, holdID HoldID, params *VoidParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewVoidRequestWithBody(c.Server, holdID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Void 仮押さえの取消 / Void a hold
+//
+// 仮押さえの全額を戻します。
+//
+// Gives the whole of a hold back.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /wallet/v1/holds/{hold_id}/void (the `Void` operationId).
+func (c *Client) Void(ctx context.Context, holdID HoldID, params *VoidParams, body VoidJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewVoidRequest(c.Server, holdID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // PayWithBody 利用 / Pay a shop
 //
 // 利用。利用者から店舗へ支払います。複数の事業を併用でき（併用決済）、全部が通るか、全部が通らないかです。
-// `Idempotency-Key` がそのまま決済IDになります。
+// 有効期限の近いものから使います。`Idempotency-Key` がそのまま決済IDになります。
 //
-// Pays a shop from one or several programmes: all parts or none. The `Idempotency-Key` becomes the payment's ID.
+// Pays a shop from one or several programmes: all parts or none. What expires first is spent first. The
+// `Idempotency-Key` becomes the payment's ID.
 //
 // Takes any type of body and a specified content type.
 //
@@ -443,9 +908,10 @@ func (c *Client) PayWithBody(ctx context.Context, params *PayParams, contentType
 // Pay 利用 / Pay a shop
 //
 // 利用。利用者から店舗へ支払います。複数の事業を併用でき（併用決済）、全部が通るか、全部が通らないかです。
-// `Idempotency-Key` がそのまま決済IDになります。
+// 有効期限の近いものから使います。`Idempotency-Key` がそのまま決済IDになります。
 //
-// Pays a shop from one or several programmes: all parts or none. The `Idempotency-Key` becomes the payment's ID.
+// Pays a shop from one or several programmes: all parts or none. What expires first is spent first. The
+// `Idempotency-Key` becomes the payment's ID.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -464,9 +930,11 @@ func (c *Client) Pay(ctx context.Context, params *PayParams, body PayJSONRequest
 
 // CancelPaymentWithBody 利用キャンセル / Cancel a payment
 //
-// 利用キャンセル。決済の全額を一度だけ戻します。決済そのものは消えず、取消の取引が加わります。
+// 利用キャンセル。決済の全額を一度だけ、もとの残高へ戻します。決済そのものは消えず、取消の取引が加わります。
+// 締め済みの期間の決済は取り消せません（`period-closed`）。店舗で現金で返金してください。
 //
-// Takes back the whole of a payment, once. The payment stays; a transaction that takes it back is added.
+// Takes back the whole of a payment, once, to where it came from. The payment stays; a transaction that takes it back
+// is added. A payment of a closed period cannot be cancelled (`period-closed`): the shop refunds it in cash.
 //
 // Takes any type of body and a specified content type.
 //
@@ -485,9 +953,11 @@ func (c *Client) CancelPaymentWithBody(ctx context.Context, paymentID PaymentID,
 
 // CancelPayment 利用キャンセル / Cancel a payment
 //
-// 利用キャンセル。決済の全額を一度だけ戻します。決済そのものは消えず、取消の取引が加わります。
+// 利用キャンセル。決済の全額を一度だけ、もとの残高へ戻します。決済そのものは消えず、取消の取引が加わります。
+// 締め済みの期間の決済は取り消せません（`period-closed`）。店舗で現金で返金してください。
 //
-// Takes back the whole of a payment, once. The payment stays; a transaction that takes it back is added.
+// Takes back the whole of a payment, once, to where it came from. The payment stays; a transaction that takes it back
+// is added. A payment of a closed period cannot be cancelled (`period-closed`): the shop refunds it in cash.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -526,8 +996,10 @@ func (c *Client) ListProgrammes(ctx context.Context, reqEditors ...RequestEditor
 // PutProgrammeWithBody 事業の登録 / Open a programme
 //
 // 事業を登録し、原資の勘定を開きます。同じ内容でもう一度送っても何も変わりません。違う内容なら 409 です。
+// `issue_units` を付けると、発行総額を超えるチャージは `limit-exceeded`（売り切れ）になります。
 //
-// Opens a programme and its funds. Sending the same content again changes nothing; other content is a 409.
+// Opens a programme and its funds. Sending the same content again changes nothing; other content is a 409. With
+// `issue_units` a charge beyond the whole issue is refused as `limit-exceeded` (sold out).
 //
 // Takes any type of body and a specified content type.
 //
@@ -547,14 +1019,62 @@ func (c *Client) PutProgrammeWithBody(ctx context.Context, programmeID Programme
 // PutProgramme 事業の登録 / Open a programme
 //
 // 事業を登録し、原資の勘定を開きます。同じ内容でもう一度送っても何も変わりません。違う内容なら 409 です。
+// `issue_units` を付けると、発行総額を超えるチャージは `limit-exceeded`（売り切れ）になります。
 //
-// Opens a programme and its funds. Sending the same content again changes nothing; other content is a 409.
+// Opens a programme and its funds. Sending the same content again changes nothing; other content is a 409. With
+// `issue_units` a charge beyond the whole issue is refused as `limit-exceeded` (sold out).
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /wallet/v1/programmes/{programme_id} (the `PutProgramme` operationId).
 func (c *Client) PutProgramme(ctx context.Context, programmeID ProgrammeID, body PutProgrammeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutProgrammeRequest(c.Server, programmeID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReserveWithBody 販売の仮押さえ / Reserve units of a sale
+//
+// 販売の仮押さえ。抽選の当選や店頭払いなど、入金を待つあいだ口数を取り置きます。確定（capture）するとチャージになり、
+// 期限が過ぎると発行枠へ戻ります。
+//
+// Sets units of a programme aside for a resident who has yet to pay: a won lottery, a slip for a convenience store.
+// Capture makes a charge of it; what is not captured in time goes back into the issue.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /wallet/v1/reservations (the `Reserve` operationId).
+func (c *Client) ReserveWithBody(ctx context.Context, params *ReserveParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReserveRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Reserve 販売の仮押さえ / Reserve units of a sale
+//
+// 販売の仮押さえ。抽選の当選や店頭払いなど、入金を待つあいだ口数を取り置きます。確定（capture）するとチャージになり、
+// 期限が過ぎると発行枠へ戻ります。
+//
+// Sets units of a programme aside for a resident who has yet to pay: a won lottery, a slip for a convenience store.
+// Capture makes a charge of it; what is not captured in time goes back into the issue.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /wallet/v1/reservations (the `Reserve` operationId).
+func (c *Client) Reserve(ctx context.Context, params *ReserveParams, body ReserveJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReserveRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -634,13 +1154,14 @@ func (c *Client) RegisterResidents(ctx context.Context, body RegisterResidentsJS
 
 // GetBalances 残高の照会 / Get a resident's balances
 //
-// 利用者の残高を事業ごとに返します。
+// 利用者の残高を事業ごとに返します。期限の切れたものは含みません。`lots` は有効期限の近い順、使う順です。
 //
-// Returns what a resident holds, one balance per programme.
+// Returns what a resident can use, one balance per programme; what has expired is left out. `lots` are in the order in
+// which they expire and are spent.
 //
 // Corresponds with GET /wallet/v1/residents/{resident_id}/balances (the `GetBalances` operationId).
-func (c *Client) GetBalances(ctx context.Context, residentID ResidentID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetBalancesRequest(c.Server, residentID)
+func (c *Client) GetBalances(ctx context.Context, residentID ResidentID, params *GetBalancesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetBalancesRequest(c.Server, residentID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -715,10 +1236,14 @@ func (c *Client) RegisterShops(ctx context.Context, body RegisterShopsJSONReques
 // PostTransactionWithBody 直接記帳（事務局） / Post transfers directly (office)
 //
 // 事務局の直接記帳。勘定から勘定への振替を、1つの取引としてまとめて記帳します（1〜100件）。振替は同じ事業の
-// 勘定の間だけです。決済は必ず `pay` で行います（決済データと統計が正しく保たれます）。
+// 勘定の間だけで、種類ごとに使える勘定が決まっています（`wrong-account`）。決済は必ず `pay` で行います（決済データと
+// 統計が正しく保たれます）。入れ先が事業の期限切れ・失効・払戻し・振込済・仮勘定か、登録済みの利用者の残高なら、
+// なければ開きます。
 //
-// Posts 1 to 100 transfers between accounts of the same programme as one transaction. Payments are only made by
-// `pay`, so that payment data and statistics stay true.
+// Posts 1 to 100 transfers between accounts of the same programme as one transaction. Each kind touches accounts of
+// certain kinds only (`wrong-account`). Payments are only made by `pay`, so that payment data and statistics stay true.
+// What is credited is opened where it is missing: a programme's pools (`expired:…`, `lapsed:…`, `refund:…`,
+// `bank_clearing:…`, `suspense:…`) and the lots of registered residents.
 //
 // Takes any type of body and a specified content type.
 //
@@ -738,10 +1263,14 @@ func (c *Client) PostTransactionWithBody(ctx context.Context, params *PostTransa
 // PostTransaction 直接記帳（事務局） / Post transfers directly (office)
 //
 // 事務局の直接記帳。勘定から勘定への振替を、1つの取引としてまとめて記帳します（1〜100件）。振替は同じ事業の
-// 勘定の間だけです。決済は必ず `pay` で行います（決済データと統計が正しく保たれます）。
+// 勘定の間だけで、種類ごとに使える勘定が決まっています（`wrong-account`）。決済は必ず `pay` で行います（決済データと
+// 統計が正しく保たれます）。入れ先が事業の期限切れ・失効・払戻し・振込済・仮勘定か、登録済みの利用者の残高なら、
+// なければ開きます。
 //
-// Posts 1 to 100 transfers between accounts of the same programme as one transaction. Payments are only made by
-// `pay`, so that payment data and statistics stay true.
+// Posts 1 to 100 transfers between accounts of the same programme as one transaction. Each kind touches accounts of
+// certain kinds only (`wrong-account`). Payments are only made by `pay`, so that payment data and statistics stay true.
+// What is credited is opened where it is missing: a programme's pools (`expired:…`, `lapsed:…`, `refund:…`,
+// `bank_clearing:…`, `suspense:…`) and the lots of registered residents.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -760,13 +1289,15 @@ func (c *Client) PostTransaction(ctx context.Context, params *PostTransactionPar
 
 // GetTransaction 取引の照会 / Get a transaction
 //
-// 取引を1件返します。取り消された決済には `cancelled_by` が付きます。
+// 取引を1件、現在の姿で返します。取り消された取引と、確定・取消・失効した仮押さえには `resolved_by` と
+// `resolved_as` が付きます。取り消された取引には `cancelled_by` も付きます。
 //
-// Returns one transaction. A payment that was taken back carries `cancelled_by`.
+// Returns one transaction as it stands now. What was taken back, and a hold that has ended, carry `resolved_by` and
+// `resolved_as`; what was taken back carries `cancelled_by` as well.
 //
 // Corresponds with GET /wallet/v1/transactions/{transaction_id} (the `GetTransaction` operationId).
-func (c *Client) GetTransaction(ctx context.Context, transactionID TransactionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetTransactionRequest(c.Server, transactionID)
+func (c *Client) GetTransaction(ctx context.Context, transactionID TransactionID, params *GetTransactionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTransactionRequest(c.Server, transactionID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -775,6 +1306,290 @@ func (c *Client) GetTransaction(ctx context.Context, transactionID TransactionID
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// CancelTransactionWithBody チャージ・付与の取消（事務局） / Cancel a charge or a grant (office)
+//
+// 付与キャンセル。チャージまたは付与の全額を一度だけ、原資へ戻します。少しでも使われていれば取り消せません
+// （`insufficient-balance`）。
+//
+// Takes back the whole of a charge or a grant, once, into the funds. When something of it was spent it cannot be taken
+// back (`insufficient-balance`).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /wallet/v1/transactions/{transaction_id}/cancel (the `CancelTransaction` operationId).
+func (c *Client) CancelTransactionWithBody(ctx context.Context, transactionID TransactionID, params *CancelTransactionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelTransactionRequestWithBody(c.Server, transactionID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelTransaction チャージ・付与の取消（事務局） / Cancel a charge or a grant (office)
+//
+// 付与キャンセル。チャージまたは付与の全額を一度だけ、原資へ戻します。少しでも使われていれば取り消せません
+// （`insufficient-balance`）。
+//
+// Takes back the whole of a charge or a grant, once, into the funds. When something of it was spent it cannot be taken
+// back (`insufficient-balance`).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /wallet/v1/transactions/{transaction_id}/cancel (the `CancelTransaction` operationId).
+func (c *Client) CancelTransaction(ctx context.Context, transactionID TransactionID, params *CancelTransactionParams, body CancelTransactionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelTransactionRequest(c.Server, transactionID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetTransfer 通し番号による照会 / Get the transaction of a transfer
+//
+// 元帳の通し番号から、その明細を含む取引を現在の姿で返します。
+//
+// Returns the transaction that holds the transfer at a place in the ledger, as it stands now.
+//
+// Corresponds with GET /wallet/v1/transfers/{seq} (the `GetTransfer` operationId).
+func (c *Client) GetTransfer(ctx context.Context, seq Seq, params *GetTransferParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTransferRequest(c.Server, seq, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// NewGetAccountRequest constructs an http.Request for the GetAccount method
+func NewGetAccountRequest(server string, accountID AccountID, params *GetAccountParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "account_id", accountID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/wallet/v1/accounts/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "at", params.At, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Min-Ledger-Sequence", params.MinLedgerSequence, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "integer", Format: "int64"})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Min-Ledger-Sequence", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewListEntriesRequest constructs an http.Request for the ListEntries method
+func NewListEntriesRequest(server string, accountID AccountID, params *ListEntriesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "account_id", accountID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/wallet/v1/accounts/%s/entries", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Min-Ledger-Sequence", params.MinLedgerSequence, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "integer", Format: "int64"})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Min-Ledger-Sequence", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewListChangesRequest constructs an http.Request for the ListChanges method
+func NewListChangesRequest(server string, params *ListChangesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/wallet/v1/changes")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Min-Ledger-Sequence", params.MinLedgerSequence, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "integer", Format: "int64"})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Min-Ledger-Sequence", headerParam0)
+
+	}
+
+	return req, nil
 }
 
 // NewChargeRequest calls the generic Charge builder with application/json body
@@ -830,6 +1645,59 @@ func NewChargeRequestWithBody(server string, params *ChargeParams, contentType s
 	return req, nil
 }
 
+// NewClosePeriodRequest calls the generic ClosePeriod builder with application/json body
+func NewClosePeriodRequest(server string, params *ClosePeriodParams, body ClosePeriodJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewClosePeriodRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewClosePeriodRequestWithBody constructs an http.Request for the ClosePeriod method, with any body, and a specified content type
+func NewClosePeriodRequestWithBody(server string, params *ClosePeriodParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/wallet/v1/closes")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+	}
+
+	return req, nil
+}
+
 // NewGrantRequest calls the generic Grant builder with application/json body
 func NewGrantRequest(server string, params *GrantParams, body GrantJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -851,6 +1719,179 @@ func NewGrantRequestWithBody(server string, params *GrantParams, contentType str
 	}
 
 	operationPath := fmt.Sprintf("/wallet/v1/grants")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewHoldRequest calls the generic Hold builder with application/json body
+func NewHoldRequest(server string, params *HoldParams, body HoldJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewHoldRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewHoldRequestWithBody constructs an http.Request for the Hold method, with any body, and a specified content type
+func NewHoldRequestWithBody(server string, params *HoldParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/wallet/v1/holds")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewCaptureRequest calls the generic Capture builder with application/json body
+func NewCaptureRequest(server string, holdID HoldID, params *CaptureParams, body CaptureJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCaptureRequestWithBody(server, holdID, params, "application/json", bodyReader)
+}
+
+// NewCaptureRequestWithBody constructs an http.Request for the Capture method, with any body, and a specified content type
+func NewCaptureRequestWithBody(server string, holdID HoldID, params *CaptureParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hold_id", holdID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/wallet/v1/holds/%s/capture", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewVoidRequest calls the generic Void builder with application/json body
+func NewVoidRequest(server string, holdID HoldID, params *VoidParams, body VoidJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewVoidRequestWithBody(server, holdID, params, "application/json", bodyReader)
+}
+
+// NewVoidRequestWithBody constructs an http.Request for the Void method, with any body, and a specified content type
+func NewVoidRequestWithBody(server string, holdID HoldID, params *VoidParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "hold_id", holdID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/wallet/v1/holds/%s/void", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -1070,6 +2111,59 @@ func NewPutProgrammeRequestWithBody(server string, programmeID ProgrammeID, cont
 	return req, nil
 }
 
+// NewReserveRequest calls the generic Reserve builder with application/json body
+func NewReserveRequest(server string, params *ReserveParams, body ReserveJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReserveRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewReserveRequestWithBody constructs an http.Request for the Reserve method, with any body, and a specified content type
+func NewReserveRequestWithBody(server string, params *ReserveParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/wallet/v1/reservations")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+	}
+
+	return req, nil
+}
+
 // NewListResidentsRequest constructs an http.Request for the ListResidents method
 func NewListResidentsRequest(server string, params *ListResidentsParams) (*http.Request, error) {
 	var err error
@@ -1169,7 +2263,7 @@ func NewRegisterResidentsRequestWithBody(server string, contentType string, body
 }
 
 // NewGetBalancesRequest constructs an http.Request for the GetBalances method
-func NewGetBalancesRequest(server string, residentID ResidentID) (*http.Request, error) {
+func NewGetBalancesRequest(server string, residentID ResidentID, params *GetBalancesParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1197,6 +2291,19 @@ func NewGetBalancesRequest(server string, residentID ResidentID) (*http.Request,
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Min-Ledger-Sequence", params.MinLedgerSequence, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "integer", Format: "int64"})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Min-Ledger-Sequence", headerParam0)
+
 	}
 
 	return req, nil
@@ -1354,7 +2461,7 @@ func NewPostTransactionRequestWithBody(server string, params *PostTransactionPar
 }
 
 // NewGetTransactionRequest constructs an http.Request for the GetTransaction method
-func NewGetTransactionRequest(server string, transactionID TransactionID) (*http.Request, error) {
+func NewGetTransactionRequest(server string, transactionID TransactionID, params *GetTransactionParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1382,6 +2489,126 @@ func NewGetTransactionRequest(server string, transactionID TransactionID) (*http
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Min-Ledger-Sequence", params.MinLedgerSequence, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "integer", Format: "int64"})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Min-Ledger-Sequence", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewCancelTransactionRequest calls the generic CancelTransaction builder with application/json body
+func NewCancelTransactionRequest(server string, transactionID TransactionID, params *CancelTransactionParams, body CancelTransactionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCancelTransactionRequestWithBody(server, transactionID, params, "application/json", bodyReader)
+}
+
+// NewCancelTransactionRequestWithBody constructs an http.Request for the CancelTransaction method, with any body, and a specified content type
+func NewCancelTransactionRequestWithBody(server string, transactionID TransactionID, params *CancelTransactionParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "transaction_id", transactionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/wallet/v1/transactions/%s/cancel", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewGetTransferRequest constructs an http.Request for the GetTransfer method
+func NewGetTransferRequest(server string, seq Seq, params *GetTransferParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "seq", seq, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/wallet/v1/transfers/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Min-Ledger-Sequence", params.MinLedgerSequence, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "integer", Format: "int64"})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Min-Ledger-Sequence", headerParam0)
+
 	}
 
 	return req, nil
@@ -1431,6 +2658,44 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// GetAccountWithResponse 勘定の照会 / Get an account
+	//
+	// 勘定の現在の残高を返します。`at` を付けると、元帳の時刻でその時点の残高と、その勘定の最後の通し番号を返します。
+	//
+	// Returns an account and what stands on it now. With `at` it is what stood on it at that instant of ledger time, and
+	// the account's last place in the ledger then.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /wallet/v1/accounts/{account_id} (the `GetAccount` operationId).
+	GetAccountWithResponse(ctx context.Context, accountID AccountID, params *GetAccountParams, reqEditors ...RequestEditorFn) (*GetAccountResponse, error)
+
+	// ListEntriesWithResponse 取引明細 / List the entries of an account
+	//
+	// 勘定の取引明細を、新しい順に、その直後の残高とともに返します。
+	//
+	// Returns an account's statement: its entries, the newest first, each with the balance right after it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /wallet/v1/accounts/{account_id}/entries (the `ListEntries` operationId).
+	ListEntriesWithResponse(ctx context.Context, accountID AccountID, params *ListEntriesParams, reqEditors ...RequestEditorFn) (*ListEntriesResponse, error)
+
+	// ListChangesWithResponse 変更の一覧 / List the changes of the ledger
+	//
+	// カーソル以降に記帳された取引を、種類を問わず記帳の順に、記帳された時の姿で返します。`limit` は明細の数で、
+	// 取引の途中では切れません。`has_more` が false になるまで繰り返し、最後の `next_cursor` を保存して、次回はそこから
+	// 続けます。売上のなかった締めは明細がないため、ここには現れません。
+	//
+	// Returns the transactions of all kinds that were posted after the cursor, in the order of the ledger and as they were
+	// posted. `limit` counts entries; a transaction is never split. Call it until `has_more` is false, keep the last
+	// `next_cursor`, and go on from there next time. A close of a period without takings has no entries and is not shown.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /wallet/v1/changes (the `ListChanges` operationId).
+	ListChangesWithResponse(ctx context.Context, params *ListChangesParams, reqEditors ...RequestEditorFn) (*ListChangesResponse, error)
+
 	// ChargeWithBodyWithResponse チャージ / Charge (sell units of a programme)
 	//
 	// チャージ。利用者が事業を口数で購入します。販売額は有償原資、上乗せ分はプレミアム原資から入ります。
@@ -1457,6 +2722,36 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /wallet/v1/charges (the `Charge` operationId).
 	ChargeWithResponse(ctx context.Context, params *ChargeParams, body ChargeJSONRequestBody, reqEditors ...RequestEditorFn) (*ChargeResponse, error)
 
+	// ClosePeriodWithBodyWithResponse 締め / Close a settlement period
+	//
+	// 事業の精算期間を締めます。期間はその最終営業日で呼びます。締めた後は、その期間に何も入らず、何も取り消せません。
+	// 店舗ごとの売上が支払予定の勘定へ移ります。応答の `closing` に、どこまでの取引が期間に属するか（`cut_seq`）と
+	// 店舗ごとの金額があります。
+	//
+	// Closes a settlement period of a programme, which is called by its last business day. Nothing enters it any more and
+	// nothing of it is cancelled; what each shop took in it becomes payable. `closing` in the answer has the cut
+	// (`cut_seq`) up to which transactions belong to it, and the amount of each shop.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /wallet/v1/closes (the `ClosePeriod` operationId).
+	ClosePeriodWithBodyWithResponse(ctx context.Context, params *ClosePeriodParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ClosePeriodResponse, error)
+
+	// ClosePeriodWithResponse 締め / Close a settlement period
+	//
+	// 事業の精算期間を締めます。期間はその最終営業日で呼びます。締めた後は、その期間に何も入らず、何も取り消せません。
+	// 店舗ごとの売上が支払予定の勘定へ移ります。応答の `closing` に、どこまでの取引が期間に属するか（`cut_seq`）と
+	// 店舗ごとの金額があります。
+	//
+	// Closes a settlement period of a programme, which is called by its last business day. Nothing enters it any more and
+	// nothing of it is cancelled; what each shop took in it becomes payable. `closing` in the answer has the cut
+	// (`cut_seq`) up to which transactions belong to it, and the amount of each shop.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /wallet/v1/closes (the `ClosePeriod` operationId).
+	ClosePeriodWithResponse(ctx context.Context, params *ClosePeriodParams, body ClosePeriodJSONRequestBody, reqEditors ...RequestEditorFn) (*ClosePeriodResponse, error)
+
 	// GrantWithBodyWithResponse 付与 / Grant (give value)
 	//
 	// 付与。市が利用者にポイントなどを与えます。お金を刷ることになるため、scope は `ledger.post` です。
@@ -1479,12 +2774,87 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /wallet/v1/grants (the `Grant` operationId).
 	GrantWithResponse(ctx context.Context, params *GrantParams, body GrantJSONRequestBody, reqEditors ...RequestEditorFn) (*GrantResponse, error)
 
+	// HoldWithBodyWithResponse 仮押さえ / Hold value for a payment
+	//
+	// 決済のための仮押さえ。金額を取り分け、期限までに確定（capture）か取消（void）を待ちます。どちらもなければ、
+	// 期限に自動で戻ります。残高は減らず、使える額（`available_yen`）が減ります。`Idempotency-Key` が仮押さえIDになります。
+	//
+	// Sets value aside for a payment until it is captured or voided. When neither comes in time it goes back by itself.
+	// The balance stays, what is available shrinks. The `Idempotency-Key` becomes the hold's ID.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /wallet/v1/holds (the `Hold` operationId).
+	HoldWithBodyWithResponse(ctx context.Context, params *HoldParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*HoldResponse, error)
+
+	// HoldWithResponse 仮押さえ / Hold value for a payment
+	//
+	// 決済のための仮押さえ。金額を取り分け、期限までに確定（capture）か取消（void）を待ちます。どちらもなければ、
+	// 期限に自動で戻ります。残高は減らず、使える額（`available_yen`）が減ります。`Idempotency-Key` が仮押さえIDになります。
+	//
+	// Sets value aside for a payment until it is captured or voided. When neither comes in time it goes back by itself.
+	// The balance stays, what is available shrinks. The `Idempotency-Key` becomes the hold's ID.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /wallet/v1/holds (the `Hold` operationId).
+	HoldWithResponse(ctx context.Context, params *HoldParams, body HoldJSONRequestBody, reqEditors ...RequestEditorFn) (*HoldResponse, error)
+
+	// CaptureWithBodyWithResponse 仮押さえの確定 / Capture a hold
+	//
+	// 仮押さえの全額または一部を確定し、残りを戻します。一度だけです。店舗への仮押さえなら決済に、販売の仮押さえなら
+	// チャージになります。`Idempotency-Key` が決済IDになります。
+	//
+	// Takes the whole of a hold, or the amount given, and lets the rest go; once. Of a hold for a shop it makes a payment,
+	// of a reservation a charge. The `Idempotency-Key` becomes the payment's ID.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /wallet/v1/holds/{hold_id}/capture (the `Capture` operationId).
+	CaptureWithBodyWithResponse(ctx context.Context, holdID HoldID, params *CaptureParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CaptureResponse, error)
+
+	// CaptureWithResponse 仮押さえの確定 / Capture a hold
+	//
+	// 仮押さえの全額または一部を確定し、残りを戻します。一度だけです。店舗への仮押さえなら決済に、販売の仮押さえなら
+	// チャージになります。`Idempotency-Key` が決済IDになります。
+	//
+	// Takes the whole of a hold, or the amount given, and lets the rest go; once. Of a hold for a shop it makes a payment,
+	// of a reservation a charge. The `Idempotency-Key` becomes the payment's ID.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /wallet/v1/holds/{hold_id}/capture (the `Capture` operationId).
+	CaptureWithResponse(ctx context.Context, holdID HoldID, params *CaptureParams, body CaptureJSONRequestBody, reqEditors ...RequestEditorFn) (*CaptureResponse, error)
+
+	// VoidWithBodyWithResponse 仮押さえの取消 / Void a hold
+	//
+	// 仮押さえの全額を戻します。
+	//
+	// Gives the whole of a hold back.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /wallet/v1/holds/{hold_id}/void (the `Void` operationId).
+	VoidWithBodyWithResponse(ctx context.Context, holdID HoldID, params *VoidParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*VoidResponse, error)
+
+	// VoidWithResponse 仮押さえの取消 / Void a hold
+	//
+	// 仮押さえの全額を戻します。
+	//
+	// Gives the whole of a hold back.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /wallet/v1/holds/{hold_id}/void (the `Void` operationId).
+	VoidWithResponse(ctx context.Context, holdID HoldID, params *VoidParams, body VoidJSONRequestBody, reqEditors ...RequestEditorFn) (*VoidResponse, error)
+
 	// PayWithBodyWithResponse 利用 / Pay a shop
 	//
 	// 利用。利用者から店舗へ支払います。複数の事業を併用でき（併用決済）、全部が通るか、全部が通らないかです。
-	// `Idempotency-Key` がそのまま決済IDになります。
+	// 有効期限の近いものから使います。`Idempotency-Key` がそのまま決済IDになります。
 	//
-	// Pays a shop from one or several programmes: all parts or none. The `Idempotency-Key` becomes the payment's ID.
+	// Pays a shop from one or several programmes: all parts or none. What expires first is spent first. The
+	// `Idempotency-Key` becomes the payment's ID.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1494,9 +2864,10 @@ type ClientWithResponsesInterface interface {
 	// PayWithResponse 利用 / Pay a shop
 	//
 	// 利用。利用者から店舗へ支払います。複数の事業を併用でき（併用決済）、全部が通るか、全部が通らないかです。
-	// `Idempotency-Key` がそのまま決済IDになります。
+	// 有効期限の近いものから使います。`Idempotency-Key` がそのまま決済IDになります。
 	//
-	// Pays a shop from one or several programmes: all parts or none. The `Idempotency-Key` becomes the payment's ID.
+	// Pays a shop from one or several programmes: all parts or none. What expires first is spent first. The
+	// `Idempotency-Key` becomes the payment's ID.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1505,9 +2876,11 @@ type ClientWithResponsesInterface interface {
 
 	// CancelPaymentWithBodyWithResponse 利用キャンセル / Cancel a payment
 	//
-	// 利用キャンセル。決済の全額を一度だけ戻します。決済そのものは消えず、取消の取引が加わります。
+	// 利用キャンセル。決済の全額を一度だけ、もとの残高へ戻します。決済そのものは消えず、取消の取引が加わります。
+	// 締め済みの期間の決済は取り消せません（`period-closed`）。店舗で現金で返金してください。
 	//
-	// Takes back the whole of a payment, once. The payment stays; a transaction that takes it back is added.
+	// Takes back the whole of a payment, once, to where it came from. The payment stays; a transaction that takes it back
+	// is added. A payment of a closed period cannot be cancelled (`period-closed`): the shop refunds it in cash.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1516,9 +2889,11 @@ type ClientWithResponsesInterface interface {
 
 	// CancelPaymentWithResponse 利用キャンセル / Cancel a payment
 	//
-	// 利用キャンセル。決済の全額を一度だけ戻します。決済そのものは消えず、取消の取引が加わります。
+	// 利用キャンセル。決済の全額を一度だけ、もとの残高へ戻します。決済そのものは消えず、取消の取引が加わります。
+	// 締め済みの期間の決済は取り消せません（`period-closed`）。店舗で現金で返金してください。
 	//
-	// Takes back the whole of a payment, once. The payment stays; a transaction that takes it back is added.
+	// Takes back the whole of a payment, once, to where it came from. The payment stays; a transaction that takes it back
+	// is added. A payment of a closed period cannot be cancelled (`period-closed`): the shop refunds it in cash.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1539,8 +2914,10 @@ type ClientWithResponsesInterface interface {
 	// PutProgrammeWithBodyWithResponse 事業の登録 / Open a programme
 	//
 	// 事業を登録し、原資の勘定を開きます。同じ内容でもう一度送っても何も変わりません。違う内容なら 409 です。
+	// `issue_units` を付けると、発行総額を超えるチャージは `limit-exceeded`（売り切れ）になります。
 	//
-	// Opens a programme and its funds. Sending the same content again changes nothing; other content is a 409.
+	// Opens a programme and its funds. Sending the same content again changes nothing; other content is a 409. With
+	// `issue_units` a charge beyond the whole issue is refused as `limit-exceeded` (sold out).
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1550,13 +2927,41 @@ type ClientWithResponsesInterface interface {
 	// PutProgrammeWithResponse 事業の登録 / Open a programme
 	//
 	// 事業を登録し、原資の勘定を開きます。同じ内容でもう一度送っても何も変わりません。違う内容なら 409 です。
+	// `issue_units` を付けると、発行総額を超えるチャージは `limit-exceeded`（売り切れ）になります。
 	//
-	// Opens a programme and its funds. Sending the same content again changes nothing; other content is a 409.
+	// Opens a programme and its funds. Sending the same content again changes nothing; other content is a 409. With
+	// `issue_units` a charge beyond the whole issue is refused as `limit-exceeded` (sold out).
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /wallet/v1/programmes/{programme_id} (the `PutProgramme` operationId).
 	PutProgrammeWithResponse(ctx context.Context, programmeID ProgrammeID, body PutProgrammeJSONRequestBody, reqEditors ...RequestEditorFn) (*PutProgrammeResponse, error)
+
+	// ReserveWithBodyWithResponse 販売の仮押さえ / Reserve units of a sale
+	//
+	// 販売の仮押さえ。抽選の当選や店頭払いなど、入金を待つあいだ口数を取り置きます。確定（capture）するとチャージになり、
+	// 期限が過ぎると発行枠へ戻ります。
+	//
+	// Sets units of a programme aside for a resident who has yet to pay: a won lottery, a slip for a convenience store.
+	// Capture makes a charge of it; what is not captured in time goes back into the issue.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /wallet/v1/reservations (the `Reserve` operationId).
+	ReserveWithBodyWithResponse(ctx context.Context, params *ReserveParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReserveResponse, error)
+
+	// ReserveWithResponse 販売の仮押さえ / Reserve units of a sale
+	//
+	// 販売の仮押さえ。抽選の当選や店頭払いなど、入金を待つあいだ口数を取り置きます。確定（capture）するとチャージになり、
+	// 期限が過ぎると発行枠へ戻ります。
+	//
+	// Sets units of a programme aside for a resident who has yet to pay: a won lottery, a slip for a convenience store.
+	// Capture makes a charge of it; what is not captured in time goes back into the issue.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /wallet/v1/reservations (the `Reserve` operationId).
+	ReserveWithResponse(ctx context.Context, params *ReserveParams, body ReserveJSONRequestBody, reqEditors ...RequestEditorFn) (*ReserveResponse, error)
 
 	// ListResidentsWithResponse 利用者の属性の一覧（氏名なし） / List residents' attributes, without names
 	//
@@ -1599,14 +3004,15 @@ type ClientWithResponsesInterface interface {
 
 	// GetBalancesWithResponse 残高の照会 / Get a resident's balances
 	//
-	// 利用者の残高を事業ごとに返します。
+	// 利用者の残高を事業ごとに返します。期限の切れたものは含みません。`lots` は有効期限の近い順、使う順です。
 	//
-	// Returns what a resident holds, one balance per programme.
+	// Returns what a resident can use, one balance per programme; what has expired is left out. `lots` are in the order in
+	// which they expire and are spent.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /wallet/v1/residents/{resident_id}/balances (the `GetBalances` operationId).
-	GetBalancesWithResponse(ctx context.Context, residentID ResidentID, reqEditors ...RequestEditorFn) (*GetBalancesResponse, error)
+	GetBalancesWithResponse(ctx context.Context, residentID ResidentID, params *GetBalancesParams, reqEditors ...RequestEditorFn) (*GetBalancesResponse, error)
 
 	// ListShopsWithResponse 店舗の一覧 / List the shops
 	//
@@ -1644,10 +3050,14 @@ type ClientWithResponsesInterface interface {
 	// PostTransactionWithBodyWithResponse 直接記帳（事務局） / Post transfers directly (office)
 	//
 	// 事務局の直接記帳。勘定から勘定への振替を、1つの取引としてまとめて記帳します（1〜100件）。振替は同じ事業の
-	// 勘定の間だけです。決済は必ず `pay` で行います（決済データと統計が正しく保たれます）。
+	// 勘定の間だけで、種類ごとに使える勘定が決まっています（`wrong-account`）。決済は必ず `pay` で行います（決済データと
+	// 統計が正しく保たれます）。入れ先が事業の期限切れ・失効・払戻し・振込済・仮勘定か、登録済みの利用者の残高なら、
+	// なければ開きます。
 	//
-	// Posts 1 to 100 transfers between accounts of the same programme as one transaction. Payments are only made by
-	// `pay`, so that payment data and statistics stay true.
+	// Posts 1 to 100 transfers between accounts of the same programme as one transaction. Each kind touches accounts of
+	// certain kinds only (`wrong-account`). Payments are only made by `pay`, so that payment data and statistics stay true.
+	// What is credited is opened where it is missing: a programme's pools (`expired:…`, `lapsed:…`, `refund:…`,
+	// `bank_clearing:…`, `suspense:…`) and the lots of registered residents.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1657,10 +3067,14 @@ type ClientWithResponsesInterface interface {
 	// PostTransactionWithResponse 直接記帳（事務局） / Post transfers directly (office)
 	//
 	// 事務局の直接記帳。勘定から勘定への振替を、1つの取引としてまとめて記帳します（1〜100件）。振替は同じ事業の
-	// 勘定の間だけです。決済は必ず `pay` で行います（決済データと統計が正しく保たれます）。
+	// 勘定の間だけで、種類ごとに使える勘定が決まっています（`wrong-account`）。決済は必ず `pay` で行います（決済データと
+	// 統計が正しく保たれます）。入れ先が事業の期限切れ・失効・払戻し・振込済・仮勘定か、登録済みの利用者の残高なら、
+	// なければ開きます。
 	//
-	// Posts 1 to 100 transfers between accounts of the same programme as one transaction. Payments are only made by
-	// `pay`, so that payment data and statistics stay true.
+	// Posts 1 to 100 transfers between accounts of the same programme as one transaction. Each kind touches accounts of
+	// certain kinds only (`wrong-account`). Payments are only made by `pay`, so that payment data and statistics stay true.
+	// What is credited is opened where it is missing: a programme's pools (`expired:…`, `lapsed:…`, `refund:…`,
+	// `bank_clearing:…`, `suspense:…`) and the lots of registered residents.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1669,19 +3083,203 @@ type ClientWithResponsesInterface interface {
 
 	// GetTransactionWithResponse 取引の照会 / Get a transaction
 	//
-	// 取引を1件返します。取り消された決済には `cancelled_by` が付きます。
+	// 取引を1件、現在の姿で返します。取り消された取引と、確定・取消・失効した仮押さえには `resolved_by` と
+	// `resolved_as` が付きます。取り消された取引には `cancelled_by` も付きます。
 	//
-	// Returns one transaction. A payment that was taken back carries `cancelled_by`.
+	// Returns one transaction as it stands now. What was taken back, and a hold that has ended, carry `resolved_by` and
+	// `resolved_as`; what was taken back carries `cancelled_by` as well.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /wallet/v1/transactions/{transaction_id} (the `GetTransaction` operationId).
-	GetTransactionWithResponse(ctx context.Context, transactionID TransactionID, reqEditors ...RequestEditorFn) (*GetTransactionResponse, error)
+	GetTransactionWithResponse(ctx context.Context, transactionID TransactionID, params *GetTransactionParams, reqEditors ...RequestEditorFn) (*GetTransactionResponse, error)
+
+	// CancelTransactionWithBodyWithResponse チャージ・付与の取消（事務局） / Cancel a charge or a grant (office)
+	//
+	// 付与キャンセル。チャージまたは付与の全額を一度だけ、原資へ戻します。少しでも使われていれば取り消せません
+	// （`insufficient-balance`）。
+	//
+	// Takes back the whole of a charge or a grant, once, into the funds. When something of it was spent it cannot be taken
+	// back (`insufficient-balance`).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /wallet/v1/transactions/{transaction_id}/cancel (the `CancelTransaction` operationId).
+	CancelTransactionWithBodyWithResponse(ctx context.Context, transactionID TransactionID, params *CancelTransactionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CancelTransactionResponse, error)
+
+	// CancelTransactionWithResponse チャージ・付与の取消（事務局） / Cancel a charge or a grant (office)
+	//
+	// 付与キャンセル。チャージまたは付与の全額を一度だけ、原資へ戻します。少しでも使われていれば取り消せません
+	// （`insufficient-balance`）。
+	//
+	// Takes back the whole of a charge or a grant, once, into the funds. When something of it was spent it cannot be taken
+	// back (`insufficient-balance`).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /wallet/v1/transactions/{transaction_id}/cancel (the `CancelTransaction` operationId).
+	CancelTransactionWithResponse(ctx context.Context, transactionID TransactionID, params *CancelTransactionParams, body CancelTransactionJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelTransactionResponse, error)
+
+	// GetTransferWithResponse 通し番号による照会 / Get the transaction of a transfer
+	//
+	// 元帳の通し番号から、その明細を含む取引を現在の姿で返します。
+	//
+	// Returns the transaction that holds the transfer at a place in the ledger, as it stands now.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /wallet/v1/transfers/{seq} (the `GetTransfer` operationId).
+	GetTransferWithResponse(ctx context.Context, seq Seq, params *GetTransferParams, reqEditors ...RequestEditorFn) (*GetTransferResponse, error)
+}
+
+type GetAccountResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Account
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAccountResponse) GetJSON200() *Account {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetAccountResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAccountResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAccountResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAccountResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAccountResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListEntriesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Statement
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListEntriesResponse) GetJSON200() *Statement {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListEntriesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListEntriesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListEntriesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListEntriesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListEntriesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListChangesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ChangePage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListChangesResponse) GetJSON200() *ChangePage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListChangesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListChangesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListChangesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListChangesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListChangesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 // ChargeResponse201Headers the declared response headers of an HTTP 201 response for Charge
 type ChargeResponse201Headers struct {
 	IdempotencyReplayed bool
+	LedgerSequence      int64
 }
 
 type ChargeResponse struct {
@@ -1734,9 +3332,66 @@ func (r ChargeResponse) ContentType() string {
 	return ""
 }
 
+// ClosePeriodResponse201Headers the declared response headers of an HTTP 201 response for ClosePeriod
+type ClosePeriodResponse201Headers struct {
+	IdempotencyReplayed bool
+	LedgerSequence      int64
+}
+
+type ClosePeriodResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Posted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *ClosePeriodResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r ClosePeriodResponse) GetJSON201() *Posted {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ClosePeriodResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ClosePeriodResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ClosePeriodResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ClosePeriodResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ClosePeriodResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GrantResponse201Headers the declared response headers of an HTTP 201 response for Grant
 type GrantResponse201Headers struct {
 	IdempotencyReplayed bool
+	LedgerSequence      int64
 }
 
 type GrantResponse struct {
@@ -1789,9 +3444,178 @@ func (r GrantResponse) ContentType() string {
 	return ""
 }
 
+// HoldResponse201Headers the declared response headers of an HTTP 201 response for Hold
+type HoldResponse201Headers struct {
+	IdempotencyReplayed bool
+	LedgerSequence      int64
+}
+
+type HoldResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Posted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *HoldResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r HoldResponse) GetJSON201() *Posted {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r HoldResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r HoldResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r HoldResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r HoldResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r HoldResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CaptureResponse201Headers the declared response headers of an HTTP 201 response for Capture
+type CaptureResponse201Headers struct {
+	IdempotencyReplayed bool
+	LedgerSequence      int64
+}
+
+type CaptureResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Posted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CaptureResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CaptureResponse) GetJSON201() *Posted {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CaptureResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CaptureResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CaptureResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CaptureResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CaptureResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// VoidResponse201Headers the declared response headers of an HTTP 201 response for Void
+type VoidResponse201Headers struct {
+	IdempotencyReplayed bool
+	LedgerSequence      int64
+}
+
+type VoidResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Posted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *VoidResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r VoidResponse) GetJSON201() *Posted {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r VoidResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r VoidResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r VoidResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r VoidResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r VoidResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // PayResponse201Headers the declared response headers of an HTTP 201 response for Pay
 type PayResponse201Headers struct {
 	IdempotencyReplayed bool
+	LedgerSequence      int64
 }
 
 type PayResponse struct {
@@ -1847,6 +3671,7 @@ func (r PayResponse) ContentType() string {
 // CancelPaymentResponse201Headers the declared response headers of an HTTP 201 response for CancelPayment
 type CancelPaymentResponse201Headers struct {
 	IdempotencyReplayed bool
+	LedgerSequence      int64
 }
 
 type CancelPaymentResponse struct {
@@ -1989,6 +3814,62 @@ func (r PutProgrammeResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PutProgrammeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReserveResponse201Headers the declared response headers of an HTTP 201 response for Reserve
+type ReserveResponse201Headers struct {
+	IdempotencyReplayed bool
+	LedgerSequence      int64
+}
+
+type ReserveResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Posted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *ReserveResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r ReserveResponse) GetJSON201() *Posted {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReserveResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReserveResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReserveResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReserveResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReserveResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -2238,6 +4119,7 @@ func (r RegisterShopsResponse) ContentType() string {
 // PostTransactionResponse201Headers the declared response headers of an HTTP 201 response for PostTransaction
 type PostTransactionResponse201Headers struct {
 	IdempotencyReplayed bool
+	LedgerSequence      int64
 }
 
 type PostTransactionResponse struct {
@@ -2338,6 +4220,166 @@ func (r GetTransactionResponse) ContentType() string {
 	return ""
 }
 
+// CancelTransactionResponse201Headers the declared response headers of an HTTP 201 response for CancelTransaction
+type CancelTransactionResponse201Headers struct {
+	IdempotencyReplayed bool
+	LedgerSequence      int64
+}
+
+type CancelTransactionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Posted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CancelTransactionResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CancelTransactionResponse) GetJSON201() *Posted {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CancelTransactionResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CancelTransactionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CancelTransactionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CancelTransactionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CancelTransactionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetTransferResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Transaction
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetTransferResponse) GetJSON200() *Transaction {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetTransferResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetTransferResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetTransferResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetTransferResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetTransferResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetAccountWithResponse 勘定の照会 / Get an account
+//
+// 勘定の現在の残高を返します。`at` を付けると、元帳の時刻でその時点の残高と、その勘定の最後の通し番号を返します。
+//
+// Returns an account and what stands on it now. With `at` it is what stood on it at that instant of ledger time, and
+// the account's last place in the ledger then.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /wallet/v1/accounts/{account_id} (the `GetAccount` operationId).
+func (c *ClientWithResponses) GetAccountWithResponse(ctx context.Context, accountID AccountID, params *GetAccountParams, reqEditors ...RequestEditorFn) (*GetAccountResponse, error) {
+	rsp, err := c.GetAccount(ctx, accountID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAccountResponse(rsp)
+}
+
+// ListEntriesWithResponse 取引明細 / List the entries of an account
+//
+// 勘定の取引明細を、新しい順に、その直後の残高とともに返します。
+//
+// Returns an account's statement: its entries, the newest first, each with the balance right after it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /wallet/v1/accounts/{account_id}/entries (the `ListEntries` operationId).
+func (c *ClientWithResponses) ListEntriesWithResponse(ctx context.Context, accountID AccountID, params *ListEntriesParams, reqEditors ...RequestEditorFn) (*ListEntriesResponse, error) {
+	rsp, err := c.ListEntries(ctx, accountID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListEntriesResponse(rsp)
+}
+
+// ListChangesWithResponse 変更の一覧 / List the changes of the ledger
+//
+// カーソル以降に記帳された取引を、種類を問わず記帳の順に、記帳された時の姿で返します。`limit` は明細の数で、
+// 取引の途中では切れません。`has_more` が false になるまで繰り返し、最後の `next_cursor` を保存して、次回はそこから
+// 続けます。売上のなかった締めは明細がないため、ここには現れません。
+//
+// Returns the transactions of all kinds that were posted after the cursor, in the order of the ledger and as they were
+// posted. `limit` counts entries; a transaction is never split. Call it until `has_more` is false, keep the last
+// `next_cursor`, and go on from there next time. A close of a period without takings has no entries and is not shown.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /wallet/v1/changes (the `ListChanges` operationId).
+func (c *ClientWithResponses) ListChangesWithResponse(ctx context.Context, params *ListChangesParams, reqEditors ...RequestEditorFn) (*ListChangesResponse, error) {
+	rsp, err := c.ListChanges(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListChangesResponse(rsp)
+}
+
 // ChargeWithBodyWithResponse チャージ / Charge (sell units of a programme)
 //
 // チャージ。利用者が事業を口数で購入します。販売額は有償原資、上乗せ分はプレミアム原資から入ります。
@@ -2376,6 +4418,48 @@ func (c *ClientWithResponses) ChargeWithResponse(ctx context.Context, params *Ch
 	return ParseChargeResponse(rsp)
 }
 
+// ClosePeriodWithBodyWithResponse 締め / Close a settlement period
+//
+// 事業の精算期間を締めます。期間はその最終営業日で呼びます。締めた後は、その期間に何も入らず、何も取り消せません。
+// 店舗ごとの売上が支払予定の勘定へ移ります。応答の `closing` に、どこまでの取引が期間に属するか（`cut_seq`）と
+// 店舗ごとの金額があります。
+//
+// Closes a settlement period of a programme, which is called by its last business day. Nothing enters it any more and
+// nothing of it is cancelled; what each shop took in it becomes payable. `closing` in the answer has the cut
+// (`cut_seq`) up to which transactions belong to it, and the amount of each shop.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /wallet/v1/closes (the `ClosePeriod` operationId).
+func (c *ClientWithResponses) ClosePeriodWithBodyWithResponse(ctx context.Context, params *ClosePeriodParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ClosePeriodResponse, error) {
+	rsp, err := c.ClosePeriodWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseClosePeriodResponse(rsp)
+}
+
+// ClosePeriodWithResponse 締め / Close a settlement period
+//
+// 事業の精算期間を締めます。期間はその最終営業日で呼びます。締めた後は、その期間に何も入らず、何も取り消せません。
+// 店舗ごとの売上が支払予定の勘定へ移ります。応答の `closing` に、どこまでの取引が期間に属するか（`cut_seq`）と
+// 店舗ごとの金額があります。
+//
+// Closes a settlement period of a programme, which is called by its last business day. Nothing enters it any more and
+// nothing of it is cancelled; what each shop took in it becomes payable. `closing` in the answer has the cut
+// (`cut_seq`) up to which transactions belong to it, and the amount of each shop.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /wallet/v1/closes (the `ClosePeriod` operationId).
+func (c *ClientWithResponses) ClosePeriodWithResponse(ctx context.Context, params *ClosePeriodParams, body ClosePeriodJSONRequestBody, reqEditors ...RequestEditorFn) (*ClosePeriodResponse, error) {
+	rsp, err := c.ClosePeriod(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseClosePeriodResponse(rsp)
+}
+
 // GrantWithBodyWithResponse 付与 / Grant (give value)
 //
 // 付与。市が利用者にポイントなどを与えます。お金を刷ることになるため、scope は `ledger.post` です。
@@ -2410,12 +4494,123 @@ func (c *ClientWithResponses) GrantWithResponse(ctx context.Context, params *Gra
 	return ParseGrantResponse(rsp)
 }
 
+// HoldWithBodyWithResponse 仮押さえ / Hold value for a payment
+//
+// 決済のための仮押さえ。金額を取り分け、期限までに確定（capture）か取消（void）を待ちます。どちらもなければ、
+// 期限に自動で戻ります。残高は減らず、使える額（`available_yen`）が減ります。`Idempotency-Key` が仮押さえIDになります。
+//
+// Sets value aside for a payment until it is captured or voided. When neither comes in time it goes back by itself.
+// The balance stays, what is available shrinks. The `Idempotency-Key` becomes the hold's ID.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /wallet/v1/holds (the `Hold` operationId).
+func (c *ClientWithResponses) HoldWithBodyWithResponse(ctx context.Context, params *HoldParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*HoldResponse, error) {
+	rsp, err := c.HoldWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseHoldResponse(rsp)
+}
+
+// HoldWithResponse 仮押さえ / Hold value for a payment
+//
+// 決済のための仮押さえ。金額を取り分け、期限までに確定（capture）か取消（void）を待ちます。どちらもなければ、
+// 期限に自動で戻ります。残高は減らず、使える額（`available_yen`）が減ります。`Idempotency-Key` が仮押さえIDになります。
+//
+// Sets value aside for a payment until it is captured or voided. When neither comes in time it goes back by itself.
+// The balance stays, what is available shrinks. The `Idempotency-Key` becomes the hold's ID.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /wallet/v1/holds (the `Hold` operationId).
+func (c *ClientWithResponses) HoldWithResponse(ctx context.Context, params *HoldParams, body HoldJSONRequestBody, reqEditors ...RequestEditorFn) (*HoldResponse, error) {
+	rsp, err := c.Hold(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseHoldResponse(rsp)
+}
+
+// CaptureWithBodyWithResponse 仮押さえの確定 / Capture a hold
+//
+// 仮押さえの全額または一部を確定し、残りを戻します。一度だけです。店舗への仮押さえなら決済に、販売の仮押さえなら
+// チャージになります。`Idempotency-Key` が決済IDになります。
+//
+// Takes the whole of a hold, or the amount given, and lets the rest go; once. Of a hold for a shop it makes a payment,
+// of a reservation a charge. The `Idempotency-Key` becomes the payment's ID.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /wallet/v1/holds/{hold_id}/capture (the `Capture` operationId).
+func (c *ClientWithResponses) CaptureWithBodyWithResponse(ctx context.Context, holdID HoldID, params *CaptureParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CaptureResponse, error) {
+	rsp, err := c.CaptureWithBody(ctx, holdID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCaptureResponse(rsp)
+}
+
+// CaptureWithResponse 仮押さえの確定 / Capture a hold
+//
+// 仮押さえの全額または一部を確定し、残りを戻します。一度だけです。店舗への仮押さえなら決済に、販売の仮押さえなら
+// チャージになります。`Idempotency-Key` が決済IDになります。
+//
+// Takes the whole of a hold, or the amount given, and lets the rest go; once. Of a hold for a shop it makes a payment,
+// of a reservation a charge. The `Idempotency-Key` becomes the payment's ID.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /wallet/v1/holds/{hold_id}/capture (the `Capture` operationId).
+func (c *ClientWithResponses) CaptureWithResponse(ctx context.Context, holdID HoldID, params *CaptureParams, body CaptureJSONRequestBody, reqEditors ...RequestEditorFn) (*CaptureResponse, error) {
+	rsp, err := c.Capture(ctx, holdID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCaptureResponse(rsp)
+}
+
+// VoidWithBodyWithResponse 仮押さえの取消 / Void a hold
+//
+// 仮押さえの全額を戻します。
+//
+// Gives the whole of a hold back.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /wallet/v1/holds/{hold_id}/void (the `Void` operationId).
+func (c *ClientWithResponses) VoidWithBodyWithResponse(ctx context.Context, holdID HoldID, params *VoidParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*VoidResponse, error) {
+	rsp, err := c.VoidWithBody(ctx, holdID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseVoidResponse(rsp)
+}
+
+// VoidWithResponse 仮押さえの取消 / Void a hold
+//
+// 仮押さえの全額を戻します。
+//
+// Gives the whole of a hold back.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /wallet/v1/holds/{hold_id}/void (the `Void` operationId).
+func (c *ClientWithResponses) VoidWithResponse(ctx context.Context, holdID HoldID, params *VoidParams, body VoidJSONRequestBody, reqEditors ...RequestEditorFn) (*VoidResponse, error) {
+	rsp, err := c.Void(ctx, holdID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseVoidResponse(rsp)
+}
+
 // PayWithBodyWithResponse 利用 / Pay a shop
 //
 // 利用。利用者から店舗へ支払います。複数の事業を併用でき（併用決済）、全部が通るか、全部が通らないかです。
-// `Idempotency-Key` がそのまま決済IDになります。
+// 有効期限の近いものから使います。`Idempotency-Key` がそのまま決済IDになります。
 //
-// Pays a shop from one or several programmes: all parts or none. The `Idempotency-Key` becomes the payment's ID.
+// Pays a shop from one or several programmes: all parts or none. What expires first is spent first. The
+// `Idempotency-Key` becomes the payment's ID.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2431,9 +4626,10 @@ func (c *ClientWithResponses) PayWithBodyWithResponse(ctx context.Context, param
 // PayWithResponse 利用 / Pay a shop
 //
 // 利用。利用者から店舗へ支払います。複数の事業を併用でき（併用決済）、全部が通るか、全部が通らないかです。
-// `Idempotency-Key` がそのまま決済IDになります。
+// 有効期限の近いものから使います。`Idempotency-Key` がそのまま決済IDになります。
 //
-// Pays a shop from one or several programmes: all parts or none. The `Idempotency-Key` becomes the payment's ID.
+// Pays a shop from one or several programmes: all parts or none. What expires first is spent first. The
+// `Idempotency-Key` becomes the payment's ID.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2448,9 +4644,11 @@ func (c *ClientWithResponses) PayWithResponse(ctx context.Context, params *PayPa
 
 // CancelPaymentWithBodyWithResponse 利用キャンセル / Cancel a payment
 //
-// 利用キャンセル。決済の全額を一度だけ戻します。決済そのものは消えず、取消の取引が加わります。
+// 利用キャンセル。決済の全額を一度だけ、もとの残高へ戻します。決済そのものは消えず、取消の取引が加わります。
+// 締め済みの期間の決済は取り消せません（`period-closed`）。店舗で現金で返金してください。
 //
-// Takes back the whole of a payment, once. The payment stays; a transaction that takes it back is added.
+// Takes back the whole of a payment, once, to where it came from. The payment stays; a transaction that takes it back
+// is added. A payment of a closed period cannot be cancelled (`period-closed`): the shop refunds it in cash.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2465,9 +4663,11 @@ func (c *ClientWithResponses) CancelPaymentWithBodyWithResponse(ctx context.Cont
 
 // CancelPaymentWithResponse 利用キャンセル / Cancel a payment
 //
-// 利用キャンセル。決済の全額を一度だけ戻します。決済そのものは消えず、取消の取引が加わります。
+// 利用キャンセル。決済の全額を一度だけ、もとの残高へ戻します。決済そのものは消えず、取消の取引が加わります。
+// 締め済みの期間の決済は取り消せません（`period-closed`）。店舗で現金で返金してください。
 //
-// Takes back the whole of a payment, once. The payment stays; a transaction that takes it back is added.
+// Takes back the whole of a payment, once, to where it came from. The payment stays; a transaction that takes it back
+// is added. A payment of a closed period cannot be cancelled (`period-closed`): the shop refunds it in cash.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2500,8 +4700,10 @@ func (c *ClientWithResponses) ListProgrammesWithResponse(ctx context.Context, re
 // PutProgrammeWithBodyWithResponse 事業の登録 / Open a programme
 //
 // 事業を登録し、原資の勘定を開きます。同じ内容でもう一度送っても何も変わりません。違う内容なら 409 です。
+// `issue_units` を付けると、発行総額を超えるチャージは `limit-exceeded`（売り切れ）になります。
 //
-// Opens a programme and its funds. Sending the same content again changes nothing; other content is a 409.
+// Opens a programme and its funds. Sending the same content again changes nothing; other content is a 409. With
+// `issue_units` a charge beyond the whole issue is refused as `limit-exceeded` (sold out).
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2517,8 +4719,10 @@ func (c *ClientWithResponses) PutProgrammeWithBodyWithResponse(ctx context.Conte
 // PutProgrammeWithResponse 事業の登録 / Open a programme
 //
 // 事業を登録し、原資の勘定を開きます。同じ内容でもう一度送っても何も変わりません。違う内容なら 409 です。
+// `issue_units` を付けると、発行総額を超えるチャージは `limit-exceeded`（売り切れ）になります。
 //
-// Opens a programme and its funds. Sending the same content again changes nothing; other content is a 409.
+// Opens a programme and its funds. Sending the same content again changes nothing; other content is a 409. With
+// `issue_units` a charge beyond the whole issue is refused as `limit-exceeded` (sold out).
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2529,6 +4733,44 @@ func (c *ClientWithResponses) PutProgrammeWithResponse(ctx context.Context, prog
 		return nil, err
 	}
 	return ParsePutProgrammeResponse(rsp)
+}
+
+// ReserveWithBodyWithResponse 販売の仮押さえ / Reserve units of a sale
+//
+// 販売の仮押さえ。抽選の当選や店頭払いなど、入金を待つあいだ口数を取り置きます。確定（capture）するとチャージになり、
+// 期限が過ぎると発行枠へ戻ります。
+//
+// Sets units of a programme aside for a resident who has yet to pay: a won lottery, a slip for a convenience store.
+// Capture makes a charge of it; what is not captured in time goes back into the issue.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /wallet/v1/reservations (the `Reserve` operationId).
+func (c *ClientWithResponses) ReserveWithBodyWithResponse(ctx context.Context, params *ReserveParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReserveResponse, error) {
+	rsp, err := c.ReserveWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReserveResponse(rsp)
+}
+
+// ReserveWithResponse 販売の仮押さえ / Reserve units of a sale
+//
+// 販売の仮押さえ。抽選の当選や店頭払いなど、入金を待つあいだ口数を取り置きます。確定（capture）するとチャージになり、
+// 期限が過ぎると発行枠へ戻ります。
+//
+// Sets units of a programme aside for a resident who has yet to pay: a won lottery, a slip for a convenience store.
+// Capture makes a charge of it; what is not captured in time goes back into the issue.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /wallet/v1/reservations (the `Reserve` operationId).
+func (c *ClientWithResponses) ReserveWithResponse(ctx context.Context, params *ReserveParams, body ReserveJSONRequestBody, reqEditors ...RequestEditorFn) (*ReserveResponse, error) {
+	rsp, err := c.Reserve(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReserveResponse(rsp)
 }
 
 // ListResidentsWithResponse 利用者の属性の一覧（氏名なし） / List residents' attributes, without names
@@ -2590,15 +4832,16 @@ func (c *ClientWithResponses) RegisterResidentsWithResponse(ctx context.Context,
 
 // GetBalancesWithResponse 残高の照会 / Get a resident's balances
 //
-// 利用者の残高を事業ごとに返します。
+// 利用者の残高を事業ごとに返します。期限の切れたものは含みません。`lots` は有効期限の近い順、使う順です。
 //
-// Returns what a resident holds, one balance per programme.
+// Returns what a resident can use, one balance per programme; what has expired is left out. `lots` are in the order in
+// which they expire and are spent.
 //
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /wallet/v1/residents/{resident_id}/balances (the `GetBalances` operationId).
-func (c *ClientWithResponses) GetBalancesWithResponse(ctx context.Context, residentID ResidentID, reqEditors ...RequestEditorFn) (*GetBalancesResponse, error) {
-	rsp, err := c.GetBalances(ctx, residentID, reqEditors...)
+func (c *ClientWithResponses) GetBalancesWithResponse(ctx context.Context, residentID ResidentID, params *GetBalancesParams, reqEditors ...RequestEditorFn) (*GetBalancesResponse, error) {
+	rsp, err := c.GetBalances(ctx, residentID, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -2659,10 +4902,14 @@ func (c *ClientWithResponses) RegisterShopsWithResponse(ctx context.Context, bod
 // PostTransactionWithBodyWithResponse 直接記帳（事務局） / Post transfers directly (office)
 //
 // 事務局の直接記帳。勘定から勘定への振替を、1つの取引としてまとめて記帳します（1〜100件）。振替は同じ事業の
-// 勘定の間だけです。決済は必ず `pay` で行います（決済データと統計が正しく保たれます）。
+// 勘定の間だけで、種類ごとに使える勘定が決まっています（`wrong-account`）。決済は必ず `pay` で行います（決済データと
+// 統計が正しく保たれます）。入れ先が事業の期限切れ・失効・払戻し・振込済・仮勘定か、登録済みの利用者の残高なら、
+// なければ開きます。
 //
-// Posts 1 to 100 transfers between accounts of the same programme as one transaction. Payments are only made by
-// `pay`, so that payment data and statistics stay true.
+// Posts 1 to 100 transfers between accounts of the same programme as one transaction. Each kind touches accounts of
+// certain kinds only (`wrong-account`). Payments are only made by `pay`, so that payment data and statistics stay true.
+// What is credited is opened where it is missing: a programme's pools (`expired:…`, `lapsed:…`, `refund:…`,
+// `bank_clearing:…`, `suspense:…`) and the lots of registered residents.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2678,10 +4925,14 @@ func (c *ClientWithResponses) PostTransactionWithBodyWithResponse(ctx context.Co
 // PostTransactionWithResponse 直接記帳（事務局） / Post transfers directly (office)
 //
 // 事務局の直接記帳。勘定から勘定への振替を、1つの取引としてまとめて記帳します（1〜100件）。振替は同じ事業の
-// 勘定の間だけです。決済は必ず `pay` で行います（決済データと統計が正しく保たれます）。
+// 勘定の間だけで、種類ごとに使える勘定が決まっています（`wrong-account`）。決済は必ず `pay` で行います（決済データと
+// 統計が正しく保たれます）。入れ先が事業の期限切れ・失効・払戻し・振込済・仮勘定か、登録済みの利用者の残高なら、
+// なければ開きます。
 //
-// Posts 1 to 100 transfers between accounts of the same programme as one transaction. Payments are only made by
-// `pay`, so that payment data and statistics stay true.
+// Posts 1 to 100 transfers between accounts of the same programme as one transaction. Each kind touches accounts of
+// certain kinds only (`wrong-account`). Payments are only made by `pay`, so that payment data and statistics stay true.
+// What is credited is opened where it is missing: a programme's pools (`expired:…`, `lapsed:…`, `refund:…`,
+// `bank_clearing:…`, `suspense:…`) and the lots of registered residents.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2696,19 +4947,175 @@ func (c *ClientWithResponses) PostTransactionWithResponse(ctx context.Context, p
 
 // GetTransactionWithResponse 取引の照会 / Get a transaction
 //
-// 取引を1件返します。取り消された決済には `cancelled_by` が付きます。
+// 取引を1件、現在の姿で返します。取り消された取引と、確定・取消・失効した仮押さえには `resolved_by` と
+// `resolved_as` が付きます。取り消された取引には `cancelled_by` も付きます。
 //
-// Returns one transaction. A payment that was taken back carries `cancelled_by`.
+// Returns one transaction as it stands now. What was taken back, and a hold that has ended, carry `resolved_by` and
+// `resolved_as`; what was taken back carries `cancelled_by` as well.
 //
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /wallet/v1/transactions/{transaction_id} (the `GetTransaction` operationId).
-func (c *ClientWithResponses) GetTransactionWithResponse(ctx context.Context, transactionID TransactionID, reqEditors ...RequestEditorFn) (*GetTransactionResponse, error) {
-	rsp, err := c.GetTransaction(ctx, transactionID, reqEditors...)
+func (c *ClientWithResponses) GetTransactionWithResponse(ctx context.Context, transactionID TransactionID, params *GetTransactionParams, reqEditors ...RequestEditorFn) (*GetTransactionResponse, error) {
+	rsp, err := c.GetTransaction(ctx, transactionID, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
 	return ParseGetTransactionResponse(rsp)
+}
+
+// CancelTransactionWithBodyWithResponse チャージ・付与の取消（事務局） / Cancel a charge or a grant (office)
+//
+// 付与キャンセル。チャージまたは付与の全額を一度だけ、原資へ戻します。少しでも使われていれば取り消せません
+// （`insufficient-balance`）。
+//
+// Takes back the whole of a charge or a grant, once, into the funds. When something of it was spent it cannot be taken
+// back (`insufficient-balance`).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /wallet/v1/transactions/{transaction_id}/cancel (the `CancelTransaction` operationId).
+func (c *ClientWithResponses) CancelTransactionWithBodyWithResponse(ctx context.Context, transactionID TransactionID, params *CancelTransactionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CancelTransactionResponse, error) {
+	rsp, err := c.CancelTransactionWithBody(ctx, transactionID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelTransactionResponse(rsp)
+}
+
+// CancelTransactionWithResponse チャージ・付与の取消（事務局） / Cancel a charge or a grant (office)
+//
+// 付与キャンセル。チャージまたは付与の全額を一度だけ、原資へ戻します。少しでも使われていれば取り消せません
+// （`insufficient-balance`）。
+//
+// Takes back the whole of a charge or a grant, once, into the funds. When something of it was spent it cannot be taken
+// back (`insufficient-balance`).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /wallet/v1/transactions/{transaction_id}/cancel (the `CancelTransaction` operationId).
+func (c *ClientWithResponses) CancelTransactionWithResponse(ctx context.Context, transactionID TransactionID, params *CancelTransactionParams, body CancelTransactionJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelTransactionResponse, error) {
+	rsp, err := c.CancelTransaction(ctx, transactionID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelTransactionResponse(rsp)
+}
+
+// GetTransferWithResponse 通し番号による照会 / Get the transaction of a transfer
+//
+// 元帳の通し番号から、その明細を含む取引を現在の姿で返します。
+//
+// Returns the transaction that holds the transfer at a place in the ledger, as it stands now.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /wallet/v1/transfers/{seq} (the `GetTransfer` operationId).
+func (c *ClientWithResponses) GetTransferWithResponse(ctx context.Context, seq Seq, params *GetTransferParams, reqEditors ...RequestEditorFn) (*GetTransferResponse, error) {
+	rsp, err := c.GetTransfer(ctx, seq, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetTransferResponse(rsp)
+}
+
+// ParseGetAccountResponse parses an HTTP response from a GetAccountWithResponse call
+func ParseGetAccountResponse(rsp *http.Response) (*GetAccountResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAccountResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Account
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListEntriesResponse parses an HTTP response from a ListEntriesWithResponse call
+func ParseListEntriesResponse(rsp *http.Response) (*ListEntriesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListEntriesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Statement
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListChangesResponse parses an HTTP response from a ListChangesWithResponse call
+func ParseListChangesResponse(rsp *http.Response) (*ListChangesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListChangesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ChangePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
 }
 
 // ParseChargeResponse parses an HTTP response from a ChargeWithResponse call
@@ -2750,6 +5157,66 @@ func ParseChargeResponse(rsp *http.Response) (*ChargeResponse, error) {
 				return nil, err
 			}
 			headers.IdempotencyReplayed = value
+		}
+		if values := rsp.Header.Values("Ledger-Sequence"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "Ledger-Sequence", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.LedgerSequence = value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseClosePeriodResponse parses an HTTP response from a ClosePeriodWithResponse call
+func ParseClosePeriodResponse(rsp *http.Response) (*ClosePeriodResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ClosePeriodResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Posted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers ClosePeriodResponse201Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value bool
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = value
+		}
+		if values := rsp.Header.Values("Ledger-Sequence"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "Ledger-Sequence", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.LedgerSequence = value
 		}
 		response.Headers201 = &headers
 	}
@@ -2797,6 +5264,172 @@ func ParseGrantResponse(rsp *http.Response) (*GrantResponse, error) {
 			}
 			headers.IdempotencyReplayed = value
 		}
+		if values := rsp.Header.Values("Ledger-Sequence"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "Ledger-Sequence", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.LedgerSequence = value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseHoldResponse parses an HTTP response from a HoldWithResponse call
+func ParseHoldResponse(rsp *http.Response) (*HoldResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &HoldResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Posted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers HoldResponse201Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value bool
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = value
+		}
+		if values := rsp.Header.Values("Ledger-Sequence"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "Ledger-Sequence", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.LedgerSequence = value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCaptureResponse parses an HTTP response from a CaptureWithResponse call
+func ParseCaptureResponse(rsp *http.Response) (*CaptureResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CaptureResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Posted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CaptureResponse201Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value bool
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = value
+		}
+		if values := rsp.Header.Values("Ledger-Sequence"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "Ledger-Sequence", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.LedgerSequence = value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseVoidResponse parses an HTTP response from a VoidWithResponse call
+func ParseVoidResponse(rsp *http.Response) (*VoidResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &VoidResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Posted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers VoidResponse201Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value bool
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = value
+		}
+		if values := rsp.Header.Values("Ledger-Sequence"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "Ledger-Sequence", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.LedgerSequence = value
+		}
 		response.Headers201 = &headers
 	}
 
@@ -2843,6 +5476,13 @@ func ParsePayResponse(rsp *http.Response) (*PayResponse, error) {
 			}
 			headers.IdempotencyReplayed = value
 		}
+		if values := rsp.Header.Values("Ledger-Sequence"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "Ledger-Sequence", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.LedgerSequence = value
+		}
 		response.Headers201 = &headers
 	}
 
@@ -2888,6 +5528,13 @@ func ParseCancelPaymentResponse(rsp *http.Response) (*CancelPaymentResponse, err
 				return nil, err
 			}
 			headers.IdempotencyReplayed = value
+		}
+		if values := rsp.Header.Values("Ledger-Sequence"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "Ledger-Sequence", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.LedgerSequence = value
 		}
 		response.Headers201 = &headers
 	}
@@ -2956,6 +5603,59 @@ func ParsePutProgrammeResponse(rsp *http.Response) (*PutProgrammeResponse, error
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseReserveResponse parses an HTTP response from a ReserveWithResponse call
+func ParseReserveResponse(rsp *http.Response) (*ReserveResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReserveResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Posted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers ReserveResponse201Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value bool
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = value
+		}
+		if values := rsp.Header.Values("Ledger-Sequence"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "Ledger-Sequence", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.LedgerSequence = value
+		}
+		response.Headers201 = &headers
 	}
 
 	return response, nil
@@ -3166,6 +5866,13 @@ func ParsePostTransactionResponse(rsp *http.Response) (*PostTransactionResponse,
 			}
 			headers.IdempotencyReplayed = value
 		}
+		if values := rsp.Header.Values("Ledger-Sequence"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "Ledger-Sequence", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.LedgerSequence = value
+		}
 		response.Headers201 = &headers
 	}
 
@@ -3181,6 +5888,92 @@ func ParseGetTransactionResponse(rsp *http.Response) (*GetTransactionResponse, e
 	}
 
 	response := &GetTransactionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Transaction
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCancelTransactionResponse parses an HTTP response from a CancelTransactionWithResponse call
+func ParseCancelTransactionResponse(rsp *http.Response) (*CancelTransactionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CancelTransactionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Posted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CancelTransactionResponse201Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value bool
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = value
+		}
+		if values := rsp.Header.Values("Ledger-Sequence"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "Ledger-Sequence", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.LedgerSequence = value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetTransferResponse parses an HTTP response from a GetTransferWithResponse call
+func ParseGetTransferResponse(rsp *http.Response) (*GetTransferResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetTransferResponse{
 		Body:         bodyBytes,
 		HTTPResponse: rsp,
 	}

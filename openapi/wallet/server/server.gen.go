@@ -19,12 +19,33 @@ import (
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// GetAccount 勘定の照会 / Get an account
+	// (GET /wallet/v1/accounts/{account_id})
+	GetAccount(w http.ResponseWriter, r *http.Request, accountID AccountID, params GetAccountParams)
+	// ListEntries 取引明細 / List the entries of an account
+	// (GET /wallet/v1/accounts/{account_id}/entries)
+	ListEntries(w http.ResponseWriter, r *http.Request, accountID AccountID, params ListEntriesParams)
+	// ListChanges 変更の一覧 / List the changes of the ledger
+	// (GET /wallet/v1/changes)
+	ListChanges(w http.ResponseWriter, r *http.Request, params ListChangesParams)
 	// Charge チャージ / Charge (sell units of a programme)
 	// (POST /wallet/v1/charges)
 	Charge(w http.ResponseWriter, r *http.Request, params ChargeParams)
+	// ClosePeriod 締め / Close a settlement period
+	// (POST /wallet/v1/closes)
+	ClosePeriod(w http.ResponseWriter, r *http.Request, params ClosePeriodParams)
 	// Grant 付与 / Grant (give value)
 	// (POST /wallet/v1/grants)
 	Grant(w http.ResponseWriter, r *http.Request, params GrantParams)
+	// Hold 仮押さえ / Hold value for a payment
+	// (POST /wallet/v1/holds)
+	Hold(w http.ResponseWriter, r *http.Request, params HoldParams)
+	// Capture 仮押さえの確定 / Capture a hold
+	// (POST /wallet/v1/holds/{hold_id}/capture)
+	Capture(w http.ResponseWriter, r *http.Request, holdID HoldID, params CaptureParams)
+	// Void 仮押さえの取消 / Void a hold
+	// (POST /wallet/v1/holds/{hold_id}/void)
+	Void(w http.ResponseWriter, r *http.Request, holdID HoldID, params VoidParams)
 	// Pay 利用 / Pay a shop
 	// (POST /wallet/v1/payments)
 	Pay(w http.ResponseWriter, r *http.Request, params PayParams)
@@ -37,6 +58,9 @@ type ServerInterface interface {
 	// PutProgramme 事業の登録 / Open a programme
 	// (PUT /wallet/v1/programmes/{programme_id})
 	PutProgramme(w http.ResponseWriter, r *http.Request, programmeID ProgrammeID)
+	// Reserve 販売の仮押さえ / Reserve units of a sale
+	// (POST /wallet/v1/reservations)
+	Reserve(w http.ResponseWriter, r *http.Request, params ReserveParams)
 	// ListResidents 利用者の属性の一覧（氏名なし） / List residents' attributes, without names
 	// (GET /wallet/v1/residents)
 	ListResidents(w http.ResponseWriter, r *http.Request, params ListResidentsParams)
@@ -45,7 +69,7 @@ type ServerInterface interface {
 	RegisterResidents(w http.ResponseWriter, r *http.Request)
 	// GetBalances 残高の照会 / Get a resident's balances
 	// (GET /wallet/v1/residents/{resident_id}/balances)
-	GetBalances(w http.ResponseWriter, r *http.Request, residentID ResidentID)
+	GetBalances(w http.ResponseWriter, r *http.Request, residentID ResidentID, params GetBalancesParams)
 	// ListShops 店舗の一覧 / List the shops
 	// (GET /wallet/v1/shops)
 	ListShops(w http.ResponseWriter, r *http.Request, params ListShopsParams)
@@ -57,12 +81,36 @@ type ServerInterface interface {
 	PostTransaction(w http.ResponseWriter, r *http.Request, params PostTransactionParams)
 	// GetTransaction 取引の照会 / Get a transaction
 	// (GET /wallet/v1/transactions/{transaction_id})
-	GetTransaction(w http.ResponseWriter, r *http.Request, transactionID TransactionID)
+	GetTransaction(w http.ResponseWriter, r *http.Request, transactionID TransactionID, params GetTransactionParams)
+	// CancelTransaction チャージ・付与の取消（事務局） / Cancel a charge or a grant (office)
+	// (POST /wallet/v1/transactions/{transaction_id}/cancel)
+	CancelTransaction(w http.ResponseWriter, r *http.Request, transactionID TransactionID, params CancelTransactionParams)
+	// GetTransfer 通し番号による照会 / Get the transaction of a transfer
+	// (GET /wallet/v1/transfers/{seq})
+	GetTransfer(w http.ResponseWriter, r *http.Request, seq Seq, params GetTransferParams)
 }
 
 // Unimplemented server implementation that returns http.StatusNotImplemented for each endpoint.
 
 type Unimplemented struct{}
+
+// GetAccount 勘定の照会 / Get an account
+// (GET /wallet/v1/accounts/{account_id})
+func (_ Unimplemented) GetAccount(w http.ResponseWriter, r *http.Request, accountID AccountID, params GetAccountParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListEntries 取引明細 / List the entries of an account
+// (GET /wallet/v1/accounts/{account_id}/entries)
+func (_ Unimplemented) ListEntries(w http.ResponseWriter, r *http.Request, accountID AccountID, params ListEntriesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListChanges 変更の一覧 / List the changes of the ledger
+// (GET /wallet/v1/changes)
+func (_ Unimplemented) ListChanges(w http.ResponseWriter, r *http.Request, params ListChangesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
 
 // Charge チャージ / Charge (sell units of a programme)
 // (POST /wallet/v1/charges)
@@ -70,9 +118,33 @@ func (_ Unimplemented) Charge(w http.ResponseWriter, r *http.Request, params Cha
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ClosePeriod 締め / Close a settlement period
+// (POST /wallet/v1/closes)
+func (_ Unimplemented) ClosePeriod(w http.ResponseWriter, r *http.Request, params ClosePeriodParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // Grant 付与 / Grant (give value)
 // (POST /wallet/v1/grants)
 func (_ Unimplemented) Grant(w http.ResponseWriter, r *http.Request, params GrantParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// Hold 仮押さえ / Hold value for a payment
+// (POST /wallet/v1/holds)
+func (_ Unimplemented) Hold(w http.ResponseWriter, r *http.Request, params HoldParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// Capture 仮押さえの確定 / Capture a hold
+// (POST /wallet/v1/holds/{hold_id}/capture)
+func (_ Unimplemented) Capture(w http.ResponseWriter, r *http.Request, holdID HoldID, params CaptureParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// Void 仮押さえの取消 / Void a hold
+// (POST /wallet/v1/holds/{hold_id}/void)
+func (_ Unimplemented) Void(w http.ResponseWriter, r *http.Request, holdID HoldID, params VoidParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -100,6 +172,12 @@ func (_ Unimplemented) PutProgramme(w http.ResponseWriter, r *http.Request, prog
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// Reserve 販売の仮押さえ / Reserve units of a sale
+// (POST /wallet/v1/reservations)
+func (_ Unimplemented) Reserve(w http.ResponseWriter, r *http.Request, params ReserveParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListResidents 利用者の属性の一覧（氏名なし） / List residents' attributes, without names
 // (GET /wallet/v1/residents)
 func (_ Unimplemented) ListResidents(w http.ResponseWriter, r *http.Request, params ListResidentsParams) {
@@ -114,7 +192,7 @@ func (_ Unimplemented) RegisterResidents(w http.ResponseWriter, r *http.Request)
 
 // GetBalances 残高の照会 / Get a resident's balances
 // (GET /wallet/v1/residents/{resident_id}/balances)
-func (_ Unimplemented) GetBalances(w http.ResponseWriter, r *http.Request, residentID ResidentID) {
+func (_ Unimplemented) GetBalances(w http.ResponseWriter, r *http.Request, residentID ResidentID, params GetBalancesParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -138,7 +216,19 @@ func (_ Unimplemented) PostTransaction(w http.ResponseWriter, r *http.Request, p
 
 // GetTransaction 取引の照会 / Get a transaction
 // (GET /wallet/v1/transactions/{transaction_id})
-func (_ Unimplemented) GetTransaction(w http.ResponseWriter, r *http.Request, transactionID TransactionID) {
+func (_ Unimplemented) GetTransaction(w http.ResponseWriter, r *http.Request, transactionID TransactionID, params GetTransactionParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CancelTransaction チャージ・付与の取消（事務局） / Cancel a charge or a grant (office)
+// (POST /wallet/v1/transactions/{transaction_id}/cancel)
+func (_ Unimplemented) CancelTransaction(w http.ResponseWriter, r *http.Request, transactionID TransactionID, params CancelTransactionParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetTransfer 通し番号による照会 / Get the transaction of a transfer
+// (GET /wallet/v1/transfers/{seq})
+func (_ Unimplemented) GetTransfer(w http.ResponseWriter, r *http.Request, seq Seq, params GetTransferParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -150,6 +240,212 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(http.Handler) http.Handler
+
+// GetAccount operation middleware
+func (siw *ServerInterfaceWrapper) GetAccount(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "account_id" -------------
+	var accountID AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "account_id", chi.URLParam(r, "account_id"), &accountID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "account_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetAccountParams
+
+	// ------------- Optional query parameter "at" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "at", r.URL.Query(), &params.At, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "at"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "at", Err: err})
+		}
+		return
+	}
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Min-Ledger-Sequence" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Min-Ledger-Sequence")]; found {
+		var MinLedgerSequence MinLedgerSequence
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Min-Ledger-Sequence", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Min-Ledger-Sequence", valueList[0], &MinLedgerSequence, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int64"})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Min-Ledger-Sequence", Err: err})
+			return
+		}
+
+		params.MinLedgerSequence = MinLedgerSequence
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetAccount(w, r, accountID, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListEntries operation middleware
+func (siw *ServerInterfaceWrapper) ListEntries(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "account_id" -------------
+	var accountID AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "account_id", chi.URLParam(r, "account_id"), &accountID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "account_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListEntriesParams
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Min-Ledger-Sequence" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Min-Ledger-Sequence")]; found {
+		var MinLedgerSequence MinLedgerSequence
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Min-Ledger-Sequence", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Min-Ledger-Sequence", valueList[0], &MinLedgerSequence, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int64"})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Min-Ledger-Sequence", Err: err})
+			return
+		}
+
+		params.MinLedgerSequence = MinLedgerSequence
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListEntries(w, r, accountID, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListChanges operation middleware
+func (siw *ServerInterfaceWrapper) ListChanges(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListChangesParams
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Min-Ledger-Sequence" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Min-Ledger-Sequence")]; found {
+		var MinLedgerSequence MinLedgerSequence
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Min-Ledger-Sequence", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Min-Ledger-Sequence", valueList[0], &MinLedgerSequence, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int64"})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Min-Ledger-Sequence", Err: err})
+			return
+		}
+
+		params.MinLedgerSequence = MinLedgerSequence
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListChanges(w, r, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
 
 // Charge operation middleware
 func (siw *ServerInterfaceWrapper) Charge(w http.ResponseWriter, r *http.Request) {
@@ -196,6 +492,51 @@ func (siw *ServerInterfaceWrapper) Charge(w http.ResponseWriter, r *http.Request
 	handler.ServeHTTP(w, r)
 }
 
+// ClosePeriod operation middleware
+func (siw *ServerInterfaceWrapper) ClosePeriod(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ClosePeriodParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		err := fmt.Errorf("Header parameter Idempotency-Key is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Idempotency-Key", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ClosePeriod(w, r, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // Grant operation middleware
 func (siw *ServerInterfaceWrapper) Grant(w http.ResponseWriter, r *http.Request) {
 
@@ -232,6 +573,159 @@ func (siw *ServerInterfaceWrapper) Grant(w http.ResponseWriter, r *http.Request)
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.Grant(w, r, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// Hold operation middleware
+func (siw *ServerInterfaceWrapper) Hold(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params HoldParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		err := fmt.Errorf("Header parameter Idempotency-Key is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Idempotency-Key", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.Hold(w, r, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// Capture operation middleware
+func (siw *ServerInterfaceWrapper) Capture(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "hold_id" -------------
+	var holdID HoldID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hold_id", chi.URLParam(r, "hold_id"), &holdID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "hold_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CaptureParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		err := fmt.Errorf("Header parameter Idempotency-Key is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Idempotency-Key", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.Capture(w, r, holdID, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// Void operation middleware
+func (siw *ServerInterfaceWrapper) Void(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "hold_id" -------------
+	var holdID HoldID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hold_id", chi.URLParam(r, "hold_id"), &holdID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "hold_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params VoidParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		err := fmt.Errorf("Header parameter Idempotency-Key is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Idempotency-Key", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.Void(w, r, holdID, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -380,6 +874,51 @@ func (siw *ServerInterfaceWrapper) PutProgramme(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// Reserve operation middleware
+func (siw *ServerInterfaceWrapper) Reserve(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReserveParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		err := fmt.Errorf("Header parameter Idempotency-Key is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Idempotency-Key", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.Reserve(w, r, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListResidents operation middleware
 func (siw *ServerInterfaceWrapper) ListResidents(w http.ResponseWriter, r *http.Request) {
 
@@ -455,8 +994,32 @@ func (siw *ServerInterfaceWrapper) GetBalances(w http.ResponseWriter, r *http.Re
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetBalancesParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Min-Ledger-Sequence" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Min-Ledger-Sequence")]; found {
+		var MinLedgerSequence MinLedgerSequence
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Min-Ledger-Sequence", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Min-Ledger-Sequence", valueList[0], &MinLedgerSequence, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int64"})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Min-Ledger-Sequence", Err: err})
+			return
+		}
+
+		params.MinLedgerSequence = MinLedgerSequence
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.GetBalances(w, r, residentID)
+		siw.Handler.GetBalances(w, r, residentID, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -586,8 +1149,136 @@ func (siw *ServerInterfaceWrapper) GetTransaction(w http.ResponseWriter, r *http
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetTransactionParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Min-Ledger-Sequence" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Min-Ledger-Sequence")]; found {
+		var MinLedgerSequence MinLedgerSequence
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Min-Ledger-Sequence", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Min-Ledger-Sequence", valueList[0], &MinLedgerSequence, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int64"})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Min-Ledger-Sequence", Err: err})
+			return
+		}
+
+		params.MinLedgerSequence = MinLedgerSequence
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.GetTransaction(w, r, transactionID)
+		siw.Handler.GetTransaction(w, r, transactionID, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CancelTransaction operation middleware
+func (siw *ServerInterfaceWrapper) CancelTransaction(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", chi.URLParam(r, "transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "transaction_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CancelTransactionParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		err := fmt.Errorf("Header parameter Idempotency-Key is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Idempotency-Key", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CancelTransaction(w, r, transactionID, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetTransfer operation middleware
+func (siw *ServerInterfaceWrapper) GetTransfer(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "seq" -------------
+	var seq Seq
+
+	err = runtime.BindStyledParameterWithOptions("simple", "seq", chi.URLParam(r, "seq"), &seq, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "seq", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetTransferParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Min-Ledger-Sequence" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Min-Ledger-Sequence")]; found {
+		var MinLedgerSequence MinLedgerSequence
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Min-Ledger-Sequence", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Min-Ledger-Sequence", valueList[0], &MinLedgerSequence, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int64"})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Min-Ledger-Sequence", Err: err})
+			return
+		}
+
+		params.MinLedgerSequence = MinLedgerSequence
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetTransfer(w, r, seq, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -741,10 +1432,40 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/wallet/v1/payments/{payment_id}/cancel", wrapper.CancelPayment)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/wallet/v1/holds", wrapper.Hold)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/wallet/v1/reservations", wrapper.Reserve)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/wallet/v1/holds/{hold_id}/capture", wrapper.Capture)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/wallet/v1/holds/{hold_id}/void", wrapper.Void)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/wallet/v1/closes", wrapper.ClosePeriod)
+	})
+	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/wallet/v1/transactions", wrapper.PostTransaction)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/wallet/v1/transactions/{transaction_id}", wrapper.GetTransaction)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/wallet/v1/transactions/{transaction_id}/cancel", wrapper.CancelTransaction)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/wallet/v1/transfers/{seq}", wrapper.GetTransfer)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/wallet/v1/accounts/{account_id}", wrapper.GetAccount)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/wallet/v1/accounts/{account_id}/entries", wrapper.ListEntries)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/wallet/v1/changes", wrapper.ListChanges)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/wallet/v1/residents/{resident_id}/balances", wrapper.GetBalances)
@@ -755,6 +1476,7 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 
 type PostedResponseHeaders struct {
 	IdempotencyReplayed bool
+	LedgerSequence      int64
 }
 type PostedJSONResponse struct {
 	Body Transaction
@@ -763,6 +1485,125 @@ type PostedJSONResponse struct {
 }
 
 type ProblemApplicationProblemPlusJSONResponse Problem
+
+type GetAccountRequestObject struct {
+	AccountID AccountID `json:"account_id"`
+	Params    GetAccountParams
+}
+
+type GetAccountResponseObject interface {
+	VisitGetAccountResponse(w http.ResponseWriter) error
+}
+
+type GetAccount200JSONResponse Account
+
+func (response GetAccount200JSONResponse) VisitGetAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAccountdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetAccountdefaultApplicationProblemPlusJSONResponse) VisitGetAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEntriesRequestObject struct {
+	AccountID AccountID `json:"account_id"`
+	Params    ListEntriesParams
+}
+
+type ListEntriesResponseObject interface {
+	VisitListEntriesResponse(w http.ResponseWriter) error
+}
+
+type ListEntries200JSONResponse Statement
+
+func (response ListEntries200JSONResponse) VisitListEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEntriesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListEntriesdefaultApplicationProblemPlusJSONResponse) VisitListEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListChangesRequestObject struct {
+	Params ListChangesParams
+}
+
+type ListChangesResponseObject interface {
+	VisitListChangesResponse(w http.ResponseWriter) error
+}
+
+type ListChanges200JSONResponse ChangePage
+
+func (response ListChanges200JSONResponse) VisitListChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListChangesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListChangesdefaultApplicationProblemPlusJSONResponse) VisitListChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type ChargeRequestObject struct {
 	Params ChargeParams
@@ -783,6 +1624,7 @@ func (response Charge201JSONResponse) VisitChargeResponse(w http.ResponseWriter)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Idempotency-Replayed", fmt.Sprint(response.Headers.IdempotencyReplayed))
+	w.Header().Set("Ledger-Sequence", fmt.Sprint(response.Headers.LedgerSequence))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
 	return err
@@ -794,6 +1636,48 @@ type ChargedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ChargedefaultApplicationProblemPlusJSONResponse) VisitChargeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClosePeriodRequestObject struct {
+	Params ClosePeriodParams
+	Body   *ClosePeriodJSONRequestBody
+}
+
+type ClosePeriodResponseObject interface {
+	VisitClosePeriodResponse(w http.ResponseWriter) error
+}
+
+type ClosePeriod201JSONResponse struct{ PostedJSONResponse }
+
+func (response ClosePeriod201JSONResponse) VisitClosePeriodResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Idempotency-Replayed", fmt.Sprint(response.Headers.IdempotencyReplayed))
+	w.Header().Set("Ledger-Sequence", fmt.Sprint(response.Headers.LedgerSequence))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClosePerioddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ClosePerioddefaultApplicationProblemPlusJSONResponse) VisitClosePeriodResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -824,6 +1708,7 @@ func (response Grant201JSONResponse) VisitGrantResponse(w http.ResponseWriter) e
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Idempotency-Replayed", fmt.Sprint(response.Headers.IdempotencyReplayed))
+	w.Header().Set("Ledger-Sequence", fmt.Sprint(response.Headers.LedgerSequence))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
 	return err
@@ -835,6 +1720,134 @@ type GrantdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GrantdefaultApplicationProblemPlusJSONResponse) VisitGrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldRequestObject struct {
+	Params HoldParams
+	Body   *HoldJSONRequestBody
+}
+
+type HoldResponseObject interface {
+	VisitHoldResponse(w http.ResponseWriter) error
+}
+
+type Hold201JSONResponse struct{ PostedJSONResponse }
+
+func (response Hold201JSONResponse) VisitHoldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Idempotency-Replayed", fmt.Sprint(response.Headers.IdempotencyReplayed))
+	w.Header().Set("Ledger-Sequence", fmt.Sprint(response.Headers.LedgerSequence))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HolddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response HolddefaultApplicationProblemPlusJSONResponse) VisitHoldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CaptureRequestObject struct {
+	HoldID HoldID `json:"hold_id"`
+	Params CaptureParams
+	Body   *CaptureJSONRequestBody
+}
+
+type CaptureResponseObject interface {
+	VisitCaptureResponse(w http.ResponseWriter) error
+}
+
+type Capture201JSONResponse struct{ PostedJSONResponse }
+
+func (response Capture201JSONResponse) VisitCaptureResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Idempotency-Replayed", fmt.Sprint(response.Headers.IdempotencyReplayed))
+	w.Header().Set("Ledger-Sequence", fmt.Sprint(response.Headers.LedgerSequence))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CapturedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CapturedefaultApplicationProblemPlusJSONResponse) VisitCaptureResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VoidRequestObject struct {
+	HoldID HoldID `json:"hold_id"`
+	Params VoidParams
+	Body   *VoidJSONRequestBody
+}
+
+type VoidResponseObject interface {
+	VisitVoidResponse(w http.ResponseWriter) error
+}
+
+type Void201JSONResponse struct{ PostedJSONResponse }
+
+func (response Void201JSONResponse) VisitVoidResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Idempotency-Replayed", fmt.Sprint(response.Headers.IdempotencyReplayed))
+	w.Header().Set("Ledger-Sequence", fmt.Sprint(response.Headers.LedgerSequence))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VoiddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response VoiddefaultApplicationProblemPlusJSONResponse) VisitVoidResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -865,6 +1878,7 @@ func (response Pay201JSONResponse) VisitPayResponse(w http.ResponseWriter) error
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Idempotency-Replayed", fmt.Sprint(response.Headers.IdempotencyReplayed))
+	w.Header().Set("Ledger-Sequence", fmt.Sprint(response.Headers.LedgerSequence))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
 	return err
@@ -907,6 +1921,7 @@ func (response CancelPayment201JSONResponse) VisitCancelPaymentResponse(w http.R
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Idempotency-Replayed", fmt.Sprint(response.Headers.IdempotencyReplayed))
+	w.Header().Set("Ledger-Sequence", fmt.Sprint(response.Headers.LedgerSequence))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1007,6 +2022,48 @@ func (response PutProgrammedefaultApplicationProblemPlusJSONResponse) VisitPutPr
 	return err
 }
 
+type ReserveRequestObject struct {
+	Params ReserveParams
+	Body   *ReserveJSONRequestBody
+}
+
+type ReserveResponseObject interface {
+	VisitReserveResponse(w http.ResponseWriter) error
+}
+
+type Reserve201JSONResponse struct{ PostedJSONResponse }
+
+func (response Reserve201JSONResponse) VisitReserveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Idempotency-Replayed", fmt.Sprint(response.Headers.IdempotencyReplayed))
+	w.Header().Set("Ledger-Sequence", fmt.Sprint(response.Headers.LedgerSequence))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReservedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReservedefaultApplicationProblemPlusJSONResponse) VisitReserveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListResidentsRequestObject struct {
 	Params ListResidentsParams
 }
@@ -1087,6 +2144,7 @@ func (response RegisterResidentsdefaultApplicationProblemPlusJSONResponse) Visit
 
 type GetBalancesRequestObject struct {
 	ResidentID ResidentID `json:"resident_id"`
+	Params     GetBalancesParams
 }
 
 type GetBalancesResponseObject interface {
@@ -1221,6 +2279,7 @@ func (response PostTransaction201JSONResponse) VisitPostTransactionResponse(w ht
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Idempotency-Replayed", fmt.Sprint(response.Headers.IdempotencyReplayed))
+	w.Header().Set("Ledger-Sequence", fmt.Sprint(response.Headers.LedgerSequence))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1245,6 +2304,7 @@ func (response PostTransactiondefaultApplicationProblemPlusJSONResponse) VisitPo
 
 type GetTransactionRequestObject struct {
 	TransactionID TransactionID `json:"transaction_id"`
+	Params        GetTransactionParams
 }
 
 type GetTransactionResponseObject interface {
@@ -1282,14 +2342,118 @@ func (response GetTransactiondefaultApplicationProblemPlusJSONResponse) VisitGet
 	return err
 }
 
+type CancelTransactionRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+	Params        CancelTransactionParams
+	Body          *CancelTransactionJSONRequestBody
+}
+
+type CancelTransactionResponseObject interface {
+	VisitCancelTransactionResponse(w http.ResponseWriter) error
+}
+
+type CancelTransaction201JSONResponse struct{ PostedJSONResponse }
+
+func (response CancelTransaction201JSONResponse) VisitCancelTransactionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Idempotency-Replayed", fmt.Sprint(response.Headers.IdempotencyReplayed))
+	w.Header().Set("Ledger-Sequence", fmt.Sprint(response.Headers.LedgerSequence))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelTransactiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CancelTransactiondefaultApplicationProblemPlusJSONResponse) VisitCancelTransactionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTransferRequestObject struct {
+	Seq    Seq `json:"seq"`
+	Params GetTransferParams
+}
+
+type GetTransferResponseObject interface {
+	VisitGetTransferResponse(w http.ResponseWriter) error
+}
+
+type GetTransfer200JSONResponse Transaction
+
+func (response GetTransfer200JSONResponse) VisitGetTransferResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTransferdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetTransferdefaultApplicationProblemPlusJSONResponse) VisitGetTransferResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// GetAccount 勘定の照会 / Get an account
+	// (GET /wallet/v1/accounts/{account_id})
+	GetAccount(ctx context.Context, request GetAccountRequestObject) (GetAccountResponseObject, error)
+	// ListEntries 取引明細 / List the entries of an account
+	// (GET /wallet/v1/accounts/{account_id}/entries)
+	ListEntries(ctx context.Context, request ListEntriesRequestObject) (ListEntriesResponseObject, error)
+	// ListChanges 変更の一覧 / List the changes of the ledger
+	// (GET /wallet/v1/changes)
+	ListChanges(ctx context.Context, request ListChangesRequestObject) (ListChangesResponseObject, error)
 	// Charge チャージ / Charge (sell units of a programme)
 	// (POST /wallet/v1/charges)
 	Charge(ctx context.Context, request ChargeRequestObject) (ChargeResponseObject, error)
+	// ClosePeriod 締め / Close a settlement period
+	// (POST /wallet/v1/closes)
+	ClosePeriod(ctx context.Context, request ClosePeriodRequestObject) (ClosePeriodResponseObject, error)
 	// Grant 付与 / Grant (give value)
 	// (POST /wallet/v1/grants)
 	Grant(ctx context.Context, request GrantRequestObject) (GrantResponseObject, error)
+	// Hold 仮押さえ / Hold value for a payment
+	// (POST /wallet/v1/holds)
+	Hold(ctx context.Context, request HoldRequestObject) (HoldResponseObject, error)
+	// Capture 仮押さえの確定 / Capture a hold
+	// (POST /wallet/v1/holds/{hold_id}/capture)
+	Capture(ctx context.Context, request CaptureRequestObject) (CaptureResponseObject, error)
+	// Void 仮押さえの取消 / Void a hold
+	// (POST /wallet/v1/holds/{hold_id}/void)
+	Void(ctx context.Context, request VoidRequestObject) (VoidResponseObject, error)
 	// Pay 利用 / Pay a shop
 	// (POST /wallet/v1/payments)
 	Pay(ctx context.Context, request PayRequestObject) (PayResponseObject, error)
@@ -1302,6 +2466,9 @@ type StrictServerInterface interface {
 	// PutProgramme 事業の登録 / Open a programme
 	// (PUT /wallet/v1/programmes/{programme_id})
 	PutProgramme(ctx context.Context, request PutProgrammeRequestObject) (PutProgrammeResponseObject, error)
+	// Reserve 販売の仮押さえ / Reserve units of a sale
+	// (POST /wallet/v1/reservations)
+	Reserve(ctx context.Context, request ReserveRequestObject) (ReserveResponseObject, error)
 	// ListResidents 利用者の属性の一覧（氏名なし） / List residents' attributes, without names
 	// (GET /wallet/v1/residents)
 	ListResidents(ctx context.Context, request ListResidentsRequestObject) (ListResidentsResponseObject, error)
@@ -1323,6 +2490,12 @@ type StrictServerInterface interface {
 	// GetTransaction 取引の照会 / Get a transaction
 	// (GET /wallet/v1/transactions/{transaction_id})
 	GetTransaction(ctx context.Context, request GetTransactionRequestObject) (GetTransactionResponseObject, error)
+	// CancelTransaction チャージ・付与の取消（事務局） / Cancel a charge or a grant (office)
+	// (POST /wallet/v1/transactions/{transaction_id}/cancel)
+	CancelTransaction(ctx context.Context, request CancelTransactionRequestObject) (CancelTransactionResponseObject, error)
+	// GetTransfer 通し番号による照会 / Get the transaction of a transfer
+	// (GET /wallet/v1/transfers/{seq})
+	GetTransfer(ctx context.Context, request GetTransferRequestObject) (GetTransferResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error)
@@ -1364,6 +2537,86 @@ type strictHandler struct {
 	options     StrictHTTPServerOptions
 }
 
+// GetAccount operation middleware
+func (sh *strictHandler) GetAccount(w http.ResponseWriter, r *http.Request, accountID AccountID, params GetAccountParams) {
+	var request GetAccountRequestObject
+
+	request.AccountID = accountID
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAccount(ctx, request.(GetAccountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAccount")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetAccountResponseObject); ok {
+		if err := validResponse.VisitGetAccountResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListEntries operation middleware
+func (sh *strictHandler) ListEntries(w http.ResponseWriter, r *http.Request, accountID AccountID, params ListEntriesParams) {
+	var request ListEntriesRequestObject
+
+	request.AccountID = accountID
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListEntries(ctx, request.(ListEntriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListEntries")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListEntriesResponseObject); ok {
+		if err := validResponse.VisitListEntriesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListChanges operation middleware
+func (sh *strictHandler) ListChanges(w http.ResponseWriter, r *http.Request, params ListChangesParams) {
+	var request ListChangesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListChanges(ctx, request.(ListChangesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListChanges")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListChangesResponseObject); ok {
+		if err := validResponse.VisitListChangesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // Charge operation middleware
 func (sh *strictHandler) Charge(w http.ResponseWriter, r *http.Request, params ChargeParams) {
 	var request ChargeRequestObject
@@ -1397,6 +2650,39 @@ func (sh *strictHandler) Charge(w http.ResponseWriter, r *http.Request, params C
 	}
 }
 
+// ClosePeriod operation middleware
+func (sh *strictHandler) ClosePeriod(w http.ResponseWriter, r *http.Request, params ClosePeriodParams) {
+	var request ClosePeriodRequestObject
+
+	request.Params = params
+
+	var body ClosePeriodJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ClosePeriod(ctx, request.(ClosePeriodRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ClosePeriod")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ClosePeriodResponseObject); ok {
+		if err := validResponse.VisitClosePeriodResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // Grant operation middleware
 func (sh *strictHandler) Grant(w http.ResponseWriter, r *http.Request, params GrantParams) {
 	var request GrantRequestObject
@@ -1423,6 +2709,107 @@ func (sh *strictHandler) Grant(w http.ResponseWriter, r *http.Request, params Gr
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GrantResponseObject); ok {
 		if err := validResponse.VisitGrantResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// Hold operation middleware
+func (sh *strictHandler) Hold(w http.ResponseWriter, r *http.Request, params HoldParams) {
+	var request HoldRequestObject
+
+	request.Params = params
+
+	var body HoldJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.Hold(ctx, request.(HoldRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Hold")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(HoldResponseObject); ok {
+		if err := validResponse.VisitHoldResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// Capture operation middleware
+func (sh *strictHandler) Capture(w http.ResponseWriter, r *http.Request, holdID HoldID, params CaptureParams) {
+	var request CaptureRequestObject
+
+	request.HoldID = holdID
+	request.Params = params
+
+	var body CaptureJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.Capture(ctx, request.(CaptureRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Capture")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CaptureResponseObject); ok {
+		if err := validResponse.VisitCaptureResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// Void operation middleware
+func (sh *strictHandler) Void(w http.ResponseWriter, r *http.Request, holdID HoldID, params VoidParams) {
+	var request VoidRequestObject
+
+	request.HoldID = holdID
+	request.Params = params
+
+	var body VoidJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.Void(ctx, request.(VoidRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Void")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(VoidResponseObject); ok {
+		if err := validResponse.VisitVoidResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -1554,6 +2941,39 @@ func (sh *strictHandler) PutProgramme(w http.ResponseWriter, r *http.Request, pr
 	}
 }
 
+// Reserve operation middleware
+func (sh *strictHandler) Reserve(w http.ResponseWriter, r *http.Request, params ReserveParams) {
+	var request ReserveRequestObject
+
+	request.Params = params
+
+	var body ReserveJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.Reserve(ctx, request.(ReserveRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Reserve")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReserveResponseObject); ok {
+		if err := validResponse.VisitReserveResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListResidents operation middleware
 func (sh *strictHandler) ListResidents(w http.ResponseWriter, r *http.Request, params ListResidentsParams) {
 	var request ListResidentsRequestObject
@@ -1612,10 +3032,11 @@ func (sh *strictHandler) RegisterResidents(w http.ResponseWriter, r *http.Reques
 }
 
 // GetBalances operation middleware
-func (sh *strictHandler) GetBalances(w http.ResponseWriter, r *http.Request, residentID ResidentID) {
+func (sh *strictHandler) GetBalances(w http.ResponseWriter, r *http.Request, residentID ResidentID, params GetBalancesParams) {
 	var request GetBalancesRequestObject
 
 	request.ResidentID = residentID
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.GetBalances(ctx, request.(GetBalancesRequestObject))
@@ -1728,10 +3149,11 @@ func (sh *strictHandler) PostTransaction(w http.ResponseWriter, r *http.Request,
 }
 
 // GetTransaction operation middleware
-func (sh *strictHandler) GetTransaction(w http.ResponseWriter, r *http.Request, transactionID TransactionID) {
+func (sh *strictHandler) GetTransaction(w http.ResponseWriter, r *http.Request, transactionID TransactionID, params GetTransactionParams) {
 	var request GetTransactionRequestObject
 
 	request.TransactionID = transactionID
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.GetTransaction(ctx, request.(GetTransactionRequestObject))
@@ -1746,6 +3168,67 @@ func (sh *strictHandler) GetTransaction(w http.ResponseWriter, r *http.Request, 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetTransactionResponseObject); ok {
 		if err := validResponse.VisitGetTransactionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CancelTransaction operation middleware
+func (sh *strictHandler) CancelTransaction(w http.ResponseWriter, r *http.Request, transactionID TransactionID, params CancelTransactionParams) {
+	var request CancelTransactionRequestObject
+
+	request.TransactionID = transactionID
+	request.Params = params
+
+	var body CancelTransactionJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelTransaction(ctx, request.(CancelTransactionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelTransaction")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CancelTransactionResponseObject); ok {
+		if err := validResponse.VisitCancelTransactionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetTransfer operation middleware
+func (sh *strictHandler) GetTransfer(w http.ResponseWriter, r *http.Request, seq Seq, params GetTransferParams) {
+	var request GetTransferRequestObject
+
+	request.Seq = seq
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTransfer(ctx, request.(GetTransferRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTransfer")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetTransferResponseObject); ok {
+		if err := validResponse.VisitGetTransferResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

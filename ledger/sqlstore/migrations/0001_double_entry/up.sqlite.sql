@@ -1,0 +1,132 @@
+-- The end of the ledger, in one row, whose lock is the writer's lease: a batch
+-- locks it first and writes it last. epoch counts the changes of writer.
+CREATE TABLE ledger_head (
+	one      INTEGER PRIMARY KEY CHECK (one = 1),
+	epoch    BIGINT NOT NULL,
+	writer   TEXT   NOT NULL,
+	batch    BIGINT NOT NULL,
+	accounts BIGINT NOT NULL, -- the last account's number
+	last_seq BIGINT NOT NULL,
+	last_at  BIGINT NOT NULL,
+	seal     TEXT   NOT NULL
+);
+INSERT INTO ledger_head (one, epoch, writer, batch, accounts, last_seq, last_at, seal) VALUES (1, 0, '', 0, 0, 0, 0, '');
+
+-- What an account is never changes, and what stands on it changes all the time:
+-- two tables, so that a batch rewrites small rows that lie close together.
+CREATE TABLE accounts (
+	number     INTEGER PRIMARY KEY,
+	id         TEXT NOT NULL UNIQUE,
+	programme  TEXT NOT NULL,
+	kind       TEXT   NOT NULL,
+	owner      TEXT NOT NULL,
+	period     TEXT NOT NULL,
+	funding    TEXT   NOT NULL,
+	rank       BIGINT NOT NULL,
+	expires_at BIGINT NOT NULL, -- microseconds UTC; 0 is never
+	limit_yen  BIGINT NOT NULL  -- 0 is none
+);
+CREATE INDEX accounts_by_owner ON accounts (owner, id);
+CREATE INDEX accounts_of_shops ON accounts (programme, kind, period) WHERE kind IN ('shop_unsettled', 'shop_payable');
+
+CREATE TABLE balances (
+	number       INTEGER PRIMARY KEY, -- the account's
+	debits       BIGINT NOT NULL CHECK (debits >= 0),
+	credits      BIGINT NOT NULL CHECK (credits >= 0),
+	held_debits  BIGINT NOT NULL CHECK (held_debits >= 0),
+	held_credits BIGINT NOT NULL CHECK (held_credits >= 0),
+	version      BIGINT NOT NULL,
+	last_seq     BIGINT NOT NULL,
+	closed       BOOLEAN NOT NULL,
+	floored      BOOLEAN NOT NULL,
+	CHECK (NOT floored OR credits - debits >= held_debits)
+);
+
+-- One row a transfer; a transaction is the rows of one id. Nothing here is
+-- indexed by account: each row names the row before of both its accounts, so
+-- that rows are only ever appended, however many there are.
+CREATE TABLE transfers (
+	seq            INTEGER PRIMARY KEY,
+	id             TEXT NOT NULL,
+	position       BIGINT NOT NULL,
+	kind           TEXT   NOT NULL,
+	programme      TEXT   NOT NULL,
+	debit          TEXT   NOT NULL,
+	credit         TEXT   NOT NULL,
+	amount_yen     BIGINT NOT NULL CHECK (amount_yen >= 0),
+	held_yen       BIGINT NOT NULL CHECK (amount_yen > 0 OR held_yen <> 0),
+	debit_after    BIGINT NOT NULL,
+	credit_after   BIGINT NOT NULL,
+	resident_after BIGINT NOT NULL,
+	debit_prev     BIGINT NOT NULL,
+	credit_prev    BIGINT NOT NULL,
+	resident       TEXT   NOT NULL,
+	shop           TEXT   NOT NULL,
+	terminal       TEXT   NOT NULL,
+	actor          TEXT   NOT NULL,
+	reason         TEXT   NOT NULL,
+	parent         TEXT NOT NULL,
+	request        BLOB NOT NULL,
+	happened_at    BIGINT NOT NULL,
+	ledger_at      BIGINT NOT NULL,
+	until_at       BIGINT NOT NULL, -- of a hold
+	business_on    TEXT   NOT NULL,
+	UNIQUE (id, position)
+);
+-- A payment is taken back at most once, and a hold ends once, whatever races there are.
+CREATE UNIQUE INDEX transfers_by_parent ON transfers (parent) WHERE parent <> '' AND position = 0;
+
+-- Every 64th entry of an account: where a statement of the past begins.
+CREATE TABLE account_marks (
+	account TEXT NOT NULL,
+	seq     BIGINT NOT NULL,
+	PRIMARY KEY (account, seq)
+) WITHOUT ROWID;
+
+-- What was refused is refused for good.
+CREATE TABLE refusals (
+	id         TEXT PRIMARY KEY,
+	request    BLOB NOT NULL,
+	code       TEXT   NOT NULL,
+	kind       TEXT   NOT NULL,
+	actor      TEXT   NOT NULL,
+	refused_at BIGINT NOT NULL
+) WITHOUT ROWID;
+
+-- Holds that nothing has ended yet.
+CREATE TABLE open_holds (
+	id       TEXT PRIMARY KEY,
+	until_at BIGINT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX open_holds_by_time ON open_holds (until_at, id);
+
+-- Settlement periods that are closed. A close of nothing has no transfers, so
+-- that all there is of the transaction stands here.
+CREATE TABLE closes (
+	id          TEXT PRIMARY KEY,
+	programme   TEXT NOT NULL,
+	period      TEXT NOT NULL,
+	cut_seq     BIGINT NOT NULL,
+	transfers   BIGINT NOT NULL,
+	actor       TEXT   NOT NULL,
+	reason      TEXT   NOT NULL,
+	request     BLOB NOT NULL,
+	happened_at BIGINT NOT NULL,
+	ledger_at   BIGINT NOT NULL,
+	business_on TEXT   NOT NULL,
+	UNIQUE (programme, period)
+);
+
+-- One row a commit that posted something. token is the attempt's, by which a
+-- writer that lost the answer finds out what became of it.
+CREATE TABLE batches (
+	number       INTEGER PRIMARY KEY,
+	first_seq    BIGINT NOT NULL,
+	last_seq     BIGINT NOT NULL,
+	last_at      BIGINT NOT NULL,
+	transactions BIGINT NOT NULL,
+	seal         TEXT   NOT NULL,
+	token        TEXT   NOT NULL,
+	epoch        BIGINT NOT NULL
+);
+CREATE INDEX batches_by_time ON batches (last_at);

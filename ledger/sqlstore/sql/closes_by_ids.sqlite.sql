@@ -1,0 +1,3 @@
+-- Which of a list of transactions closed a period?
+SELECT id, programme, period, cut_seq, actor, reason, request, happened_at, ledger_at, business_on
+FROM closes WHERE id IN (SELECT value FROM json_each($1)) ORDER BY id

@@ -1,3 +1,0 @@
--- The transfers of the transactions of a list, in order.
-SELECT transaction_id, seq, programme, debit, credit, amount_yen, debit_after, credit_after
-FROM transfers WHERE transaction_id IN (SELECT value FROM json_each($1)) ORDER BY seq

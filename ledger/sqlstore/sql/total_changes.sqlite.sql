@@ -1,0 +1,2 @@
+-- How many rows has this connection changed?
+SELECT total_changes()
