@@ -177,16 +177,23 @@ func (r *rows) headArgs() []any {
 	return []any{r.next.epoch, r.next.writer, r.next.batch, r.next.accounts, int64(r.next.seq), r.next.at, r.next.seal, r.head.batch, r.head.epoch}
 }
 
-// writeBatch are the parameters of the statement write_batch.
-func (r *rows) writeBatch(c *columns) []any {
-	args := r.headArgs()
-	args = append(args, c.opened.arrays()...)
-	args = append(args, c.begun.arrays()...)
+// writeBatch is the statement that writes a batch on PostgreSQL, and its
+// parameters.
+func (r *rows) writeBatch(c *columns) (name string, args []any) {
+	args = r.headArgs()
+	plain := len(c.opened.id)+len(c.refusals.id)+len(c.marks.seq)+len(c.holds.id)+len(r.ended) == 0
+	if !plain {
+		args = append(args, c.opened.arrays()...)
+		args = append(args, c.begun.arrays()...)
+	}
 	args = append(args, c.changed.updates()...)
 	args = append(args, c.transfers.arrays()...)
+	if plain {
+		return "write_transfers", append(args, r.batchArgs()...)
+	}
 	args = append(args, c.refusals.arrays()...)
 	args = append(args, c.marks.account, c.marks.seq, c.holds.id, c.holds.until, r.ended)
-	return append(args, r.batchArgs()...)
+	return "write_batch", append(args, r.batchArgs()...)
 }
 
 // ids are all transactions that a batch names.

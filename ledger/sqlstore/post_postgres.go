@@ -196,7 +196,8 @@ func (s *postgresSession) write(ctx context.Context, r *rows) error {
 	for _, args := range c.closes {
 		p.exec("insert_close", 1, args...)
 	}
-	p.query("write_batch", func(scanner) error { return nil }, r.writeBatch(c)...)
+	name, args := r.writeBatch(c)
+	p.query(name, ignore, args...)
 	p.command("COMMIT")
 	err := p.run(ctx, s.pgx)
 	if err == nil {
@@ -216,9 +217,13 @@ func (e *postgres) write(ctx context.Context, r *rows) error {
 	defer session.end()
 	conn := session.(*postgresSession).pgx
 	p := &pipeline{Store: e.Store}
-	p.query("write_batch", func(scanner) error { return nil }, r.writeBatch(columnsOf(r))...)
+	name, args := r.writeBatch(columnsOf(r))
+	p.query(name, ignore, args...)
 	return written(e.Store, conn, p.run(ctx, conn))
 }
+
+// ignore is for a statement that says all by succeeding.
+func ignore(scanner) error { return nil }
 
 // written tells what the answer to a write means. An ERROR has rolled
 // everything back. Anything else may have come after the commit: a server that

@@ -31,15 +31,16 @@ CREATE INDEX accounts_of_shops ON accounts (programme, kind, period) WHERE kind 
 
 CREATE TABLE balances (
 	number       BIGINT PRIMARY KEY, -- the account's
-	debits       BIGINT NOT NULL CHECK (debits >= 0),
-	credits      BIGINT NOT NULL CHECK (credits >= 0),
-	held_debits  BIGINT NOT NULL CHECK (held_debits >= 0),
-	held_credits BIGINT NOT NULL CHECK (held_credits >= 0),
+	debits       BIGINT NOT NULL,
+	credits      BIGINT NOT NULL,
+	held_debits  BIGINT NOT NULL,
+	held_credits BIGINT NOT NULL,
 	version      BIGINT NOT NULL,
 	last_seq     BIGINT NOT NULL,
 	closed       BOOLEAN NOT NULL,
 	floored      BOOLEAN NOT NULL,
-	CHECK (NOT floored OR credits - debits >= held_debits)
+	CHECK (debits >= 0 AND credits >= 0 AND held_debits >= 0 AND held_credits >= 0
+		AND (NOT floored OR credits - debits >= held_debits))
 ) WITH (fillfactor = 60);
 
 -- One row a transfer; a transaction is the rows of one id. Nothing here is
@@ -53,8 +54,8 @@ CREATE TABLE transfers (
 	programme      TEXT   NOT NULL,
 	debit          TEXT   NOT NULL,
 	credit         TEXT   NOT NULL,
-	amount_yen     BIGINT NOT NULL CHECK (amount_yen >= 0),
-	held_yen       BIGINT NOT NULL CHECK (amount_yen > 0 OR held_yen <> 0),
+	amount_yen     BIGINT NOT NULL,
+	held_yen       BIGINT NOT NULL,
 	debit_after    BIGINT NOT NULL,
 	credit_after   BIGINT NOT NULL,
 	resident_after BIGINT NOT NULL,
@@ -71,7 +72,8 @@ CREATE TABLE transfers (
 	ledger_at      BIGINT NOT NULL,
 	until_at       BIGINT NOT NULL, -- of a hold
 	business_on    TEXT   NOT NULL,
-	UNIQUE (id, position)
+	UNIQUE (id, position),
+	CHECK (amount_yen >= 0 AND (amount_yen > 0 OR held_yen <> 0))
 );
 -- A payment is taken back at most once, and a hold ends once, whatever races there are.
 CREATE UNIQUE INDEX transfers_by_parent ON transfers (parent) WHERE parent <> '' AND position = 0;
