@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"context"
 	"flag"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ const chapter = 100_000
 // A million transactions of a made-up town, beside a model, with the books
 // checked all along. A failure names its seed: -ledger.seed replays it.
 func TestMillion_EveryAnswerIsTheModels(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // nearly all of it is kept to the end of a chapter
 	left := *commands
 	if testing.Short() {
 		left = min(left, 50_000)

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"meguri/api"
 	"meguri/internal/ledgerbench"
 	"meguri/internal/pgserver"
 	"meguri/internal/sqldb"
@@ -200,8 +201,8 @@ func (p *program) benchHTTP(ctx context.Context, e engineUnderTest, scale ledger
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	token, err := city.Admit(ctx)
-	if err := errors.Join(err, db.Close()); err != nil {
+	token := api.NewToken()
+	if err := errors.Join(city.Admit(ctx, api.TokenDigest(token)), db.Close()); err != nil {
 		return nil, err
 	}
 	server, err := p.serveForBench(ctx, address)

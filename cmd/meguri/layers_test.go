@@ -42,11 +42,14 @@ var layers = []layer{
 	{"ledger/registry", nil, "the core imports nothing of ours"},
 	{"ledger/programme", []string{"ledger"}, "programmes are transactions of the ledger"},
 	{"ledger/ledgertest", []string{"ledger"}, "every store passes one suite"},
+	{"ledger/crashtest", []string{"ledger/...", "internal/..."}, "crashes need real databases"},
 	{"ledger/sqlstore", []string{"ledger", "ledger/programme", "ledger/registry", "internal/sqldb"}, "SQL stands in packages named sqlstore"},
 	{"openapi", nil, "contracts import nothing of ours"},
 	{"openapi/...", []string{"openapi/..."}, "generated code imports its own contract"},
 	{"internal/sqldb", nil, "the engine under the stores knows none of them"},
-	{"internal/sqldb/sqldbtest", []string{"internal/sqldb"}, "test databases"},
+	{"internal/sqldb/sqldbtest", []string{"internal/sqldb", "internal/pgserver"}, "test databases"},
+	{"internal/pgserver", nil, "a server of somebody else's"},
+	{"internal/ledgerbench", []string{"ledger/...", "internal/sqldb"}, "loads on the ledger"},
 	{"internal/democity", []string{"openapi/wallet", "openapi/wallet/...", "pseudonymize/lake"}, "the demo lives through the API, like any client"},
 }
 
@@ -58,7 +61,7 @@ var outside = []struct {
 }{
 	{"github.com/duckdb/duckdb-go", []string{"analytics/duck", "cmd/meguri"}, "DuckDB is in analytics/duck alone; cmd measures against it"},
 	{"database/sql", []string{"internal/...", "ledger/sqlstore", "ingest/sqlstore", "analytics/duck", "cmd/meguri"}, "SQL stands in packages named sqlstore"},
-	{"net/http", []string{"api", "openapi/...", "ingest", "internal/democity", "cmd/meguri"}, "HTTP is api's, and the contracts' clients'"},
+	{"net/http", []string{"api", "openapi/...", "ingest", "internal/democity", "internal/ledgerbench", "cmd/meguri"}, "HTTP is api's, and the contracts' clients'"},
 }
 
 const module = "meguri"

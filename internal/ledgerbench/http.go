@@ -14,21 +14,19 @@ import (
 
 	"github.com/google/uuid"
 
-	"meguri/api"
 	"meguri/ledger/programme"
 	"meguri/ledger/registry"
 )
 
-// Open to the API, a city needs a programme, people, shops and a client.
-
-// Admit registers everybody for the wallet API and returns a client's token.
-func (c *City) Admit(ctx context.Context) (token string, err error) {
-	err = c.Store.PutProgramme(ctx, programme.Programme{
+// Admit registers everybody for the wallet API, and a client by the digest of
+// its token.
+func (c *City) Admit(ctx context.Context, digest string) error {
+	err := c.Store.PutProgramme(ctx, programme.Programme{
 		ID: voucher, Name: "商品券", Class: programme.Voucher, UnitPrice: 1000, UnitValue: 1000, SpendFirst: "paid",
 		OpensOn: "2020-01-01", ClosesOn: "2099-12-31",
 	})
 	if err != nil {
-		return "", err
+		return err
 	}
 	var people []registry.Resident
 	for i := range c.Residents {
@@ -36,7 +34,7 @@ func (c *City) Admit(ctx context.Context) (token string, err error) {
 	}
 	for ; len(people) > 0; people = people[min(1000, len(people)):] {
 		if err := c.Store.PutResidents(ctx, people[:min(1000, len(people))]...); err != nil {
-			return "", err
+			return err
 		}
 	}
 	var shops []registry.Shop
@@ -45,11 +43,10 @@ func (c *City) Admit(ctx context.Context) (token string, err error) {
 	}
 	for ; len(shops) > 0; shops = shops[min(1000, len(shops)):] {
 		if err := c.Store.PutShops(ctx, shops[:min(1000, len(shops))]...); err != nil {
-			return "", err
+			return err
 		}
 	}
-	token = api.NewToken()
-	return token, c.Store.PutClient(ctx, registry.Client{ID: "bench", TokenDigest: api.TokenDigest(token), Scopes: []string{"wallet.write"}})
+	return c.Store.PutClient(ctx, registry.Client{ID: "bench", TokenDigest: digest, Scopes: []string{"wallet.write"}})
 }
 
 // HTTP measures payments through a server's API, over connections that stay
