@@ -227,7 +227,7 @@ func (m *Model) release(now time.Time) {
 }
 
 // rules says from what to what each kind of transaction moves value.
-var rules = map[ledger.Kind]string{
+var moves = flows{
 	"charge": "funds resident_lot", "grant": "funds resident_lot", "pay": "resident_lot shop_unsettled",
 	"hold": "resident_lot shop_unsettled, funds resident_lot", "expire": "resident_lot expired", "lapse": "resident_lot lapsed",
 	"move": "resident_lot resident_lot", "refund": "resident_lot refund, expired refund", "payout": "shop_payable bank_clearing",
@@ -235,7 +235,7 @@ var rules = map[ledger.Kind]string{
 }
 
 func wellFormed(tx *ledger.Transaction) {
-	own, n, closes, kind := rules[tx.Kind] != "", len(tx.Transfers)+len(tx.Spends), tx.Kind == ledger.Close, tx.Kind
+	own, n, closes, kind := moves[tx.Kind] != "", len(tx.Transfers)+len(tx.Spends), tx.Kind == ledger.Close, tx.Kind
 	follows := kind == ledger.Capture || kind == ledger.Void || kind == ledger.Cancel || kind == ledger.CancelGrant
 	must(n <= 100, ledger.ErrGroupTooLarge)
 	must(own || follows || closes, ledger.ErrInvalid)
@@ -322,7 +322,7 @@ func (m *Model) transfer(r *Record, from, to *account, amount ledger.Yen) {
 	freed := r.Kind == ledger.Expire || r.Kind == ledger.Move || r.Kind == ledger.Adjust
 	must(from != to, ledger.ErrSelfTransfer)
 	must(from.Programme == to.Programme, ledger.ErrUnbalanced)
-	must(rules[r.Kind] == "any" || slices.Contains(strings.Split(rules[r.Kind], ", "), way), ledger.ErrFlow)
+	must(moves[r.Kind] == "any" || slices.Contains(strings.Split(moves[r.Kind], ", "), way), ledger.ErrFlow)
 	must(!from.closed && !to.closed, ledger.ErrPeriodClosed) // only takings are ever closed here
 	must(to.Period == "" || to.Period >= r.Day, ledger.ErrPeriodClosed)
 	must(freed || !over(from, r.At), ledger.ErrExpired)

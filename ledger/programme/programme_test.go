@@ -198,7 +198,8 @@ func TestOpen_RefusesWhatIsNotAProgramme(t *testing.T) {
 	}
 }
 
-// The whole issue is a limit of the funds, what is reserved counted in.
+// MC-2, RP-3: the whole issue is a limit of the funds, what is reserved counted
+// in. RR-3: a slip that nobody pays expires.
 func TestReserve_CountsAgainstTheIssue(t *testing.T) {
 	c, ctx := open(t), context.Background()
 	few := programme.Programme{ID: "few", Name: "限定", Class: programme.Voucher, UnitPrice: 1000, UnitValue: 1500, IssueUnits: 3}
@@ -224,7 +225,7 @@ func TestReserve_CountsAgainstTheIssue(t *testing.T) {
 	}
 }
 
-// MK9, MK10: a week is closed on Friday, and a payment of it cannot be
+// MT-5, MT-6: a week is closed on Friday, and a payment of it cannot be
 // cancelled after that. What comes later goes to the next week.
 func TestClose_FixesTheWeek(t *testing.T) {
 	c, ctx := open(t), context.Background()
