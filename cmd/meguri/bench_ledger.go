@@ -47,6 +47,7 @@ type ledgerScale struct {
 
 // benchLedger measures the ledger on both engines.
 func (p *program) benchLedger(ctx context.Context, quick bool) (_ []figure, err error) {
+	p.collectLess() // as a server does
 	scale := ledgerScale{each: 8 * time.Second, accounts: 100_000, growth: 10_000_000, sample: 300_000, foldBatch: 3000}
 	if quick {
 		scale = ledgerScale{each: 300 * time.Millisecond, accounts: 2000, growth: 20_000, sample: 5000, foldBatch: 20}
@@ -211,6 +212,10 @@ func (p *program) benchHTTP(ctx context.Context, e engineUnderTest, scale ledger
 	}
 	defer func() { err = errors.Join(err, server.stop()) }()
 	cpu := func() float64 { return e.cpu() + server.cpu() }
+	// A server that has run for a while knows its residents and shops.
+	if _, err := city.HTTP(ctx, server.address, token, 64, scale.each, false, cpu); err != nil {
+		return nil, err
+	}
 	for _, c := range []struct {
 		connections int
 		hot         bool
