@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-// Batch is one commit that posted something: a stretch of the sequence under a
-// seal. The seal covers the batch's rows and the seal before, so that no row of
-// the past can be changed, taken out or put in without every later seal
-// telling. First is after Last when the batch only closed an empty period.
+// Batch is one commit that kept something: a stretch of the sequence under a
+// seal. The seal covers what the batch posted and the seal before, so that no
+// row of the past can be changed, taken out or put in without every later seal
+// telling. First is after Last when the batch only refused, or only closed an
+// empty period.
 type Batch struct {
 	Number       int64 // 1, 2, 3 … without a gap
 	First        Seq

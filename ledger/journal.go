@@ -3,6 +3,7 @@ package ledger
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -17,24 +18,19 @@ import (
 func WriteJournal(ctx context.Context, w io.Writer, s Audited, progress func(entries int64)) error {
 	out := bufio.NewWriterSize(w, 1<<20)
 	fmt.Fprintln(out, "; ledger of Meguri: every posting asserts the balance after it")
-	var after Seq
-	for {
-		page, err := s.Changes(ctx, after, auditPage)
-		if err != nil {
-			return err
-		}
-		if len(page) == 0 {
-			return out.Flush()
-		}
+	err := eachStretch(ctx, s, 0, func(page []Posted) error {
 		for i := range page {
 			writeTransaction(out, &page[i])
-			after = page[i].Last()
 		}
 		if err := out.Flush(); err != nil {
 			return fmt.Errorf("write journal: %w", err)
 		}
-		progress(int64(after))
-	}
+		if n := len(page); n > 0 {
+			progress(int64(page[n-1].Last()))
+		}
+		return nil
+	})
+	return errors.Join(err, out.Flush())
 }
 
 func writeTransaction(out io.Writer, p *Posted) {

@@ -11,6 +11,13 @@ import (
 // order, and what stands on the accounts. A store need not stop for it.
 type Audited interface {
 	Changes(ctx context.Context, after Seq, limit int) ([]Posted, error)
+	End(ctx context.Context) (Seq, error)
+
+	// Stretch returns what is posted from one entry to another, in order. Of a
+	// transaction that reaches over an end it returns what lies within. ResolvedBy
+	// and ResolvedAs are left out.
+	Stretch(ctx context.Context, first, last Seq) ([]Posted, error)
+
 	Transaction(ctx context.Context, id string) (Posted, error)
 	Balance(ctx context.Context, id AccountID) (Balance, error)
 
@@ -134,14 +141,7 @@ func (v *verifier) readEmpty(ctx context.Context) (err error) {
 }
 
 func (v *verifier) entries(ctx context.Context, progress func(int64)) error {
-	for {
-		page, err := v.store.Changes(ctx, Seq(v.audit.Entries), auditPage)
-		if err != nil {
-			return err
-		}
-		if len(page) == 0 {
-			break
-		}
+	err := eachStretch(ctx, v.store, 0, func(page []Posted) error {
 		if err := v.readEmpty(ctx); err != nil {
 			return err
 		}
@@ -160,6 +160,10 @@ func (v *verifier) entries(ctx context.Context, progress func(int64)) error {
 			}
 		}
 		progress(v.audit.Entries)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	for i := range v.empty {
 		if err := v.transaction(ctx, &v.empty[i]); err != nil {

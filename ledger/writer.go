@@ -102,8 +102,7 @@ func bulky(tx *Transaction) bool {
 // transaction stands. When ctx ends first the transaction may still be posted.
 // In all cases the same ID may be sent again.
 func (w *Writer) Post(ctx context.Context, tx Transaction) (Outcome, error) {
-	tx.Request = tx.Digest() // here, and not in the one place that all wait for
-	r := &request{tx: tx, answer: make(chan answer, 1)}
+	r := newRequest(tx)
 	if err := w.enqueue(r); err != nil {
 		return Outcome{}, err
 	}
@@ -112,17 +111,28 @@ func (w *Writer) Post(ctx context.Context, tx Transaction) (Outcome, error) {
 	select {
 	case a := <-r.answer:
 		return a.outcome, a.err
-	case <-w.done: // the last batch may have answered just before
-		select {
-		case a := <-r.answer:
-			return a.outcome, a.err
-		default:
-			return Outcome{}, errors.Join(ErrUnavailable, w.fault)
-		}
+	case <-w.done:
+		return r.stopped(w.fault)
 	case <-limit.C:
 		return r.giveUp(ErrBusy)
 	case <-ctx.Done():
 		return r.giveUp(ctx.Err())
+	}
+}
+
+func newRequest(tx Transaction) *request {
+	tx.Request = tx.Digest() // here, and not in the one place that all wait for
+	return &request{tx: tx, answer: make(chan answer, 1)}
+}
+
+// stopped is what becomes of a request when the writer has stopped: the last
+// batch may have answered just before, and what is left was not begun.
+func (r *request) stopped(fault error) (Outcome, error) {
+	select {
+	case a := <-r.answer:
+		return a.outcome, a.err
+	default:
+		return Outcome{}, errors.Join(ErrUnavailable, fault)
 	}
 }
 
@@ -206,13 +216,19 @@ func (w *Writer) run(ctx context.Context) {
 			}
 		}
 		began := time.Now()
-		batch := w.gather(first)
-		w.post(ctx, batch)
-		if took := time.Since(began); took > 0 && len(batch) > 0 {
-			rate := int64(float64(len(batch)) / took.Seconds())
+		n := w.work(ctx, first)
+		if took := time.Since(began); took > 0 && n > 0 {
+			rate := int64(float64(n) / took.Seconds())
 			w.rate.Store((w.rate.Load()*7 + rate) / 8)
 		}
 	}
+}
+
+// work posts what is waiting, and returns how many transactions that were.
+func (w *Writer) work(ctx context.Context, first *request) int {
+	batch := w.gather(first)
+	w.post(ctx, batch)
+	return len(batch)
 }
 
 // gather makes a batch of what is waiting: payments first, then bulk work up to
@@ -328,7 +344,10 @@ func (w *Writer) learn(ctx context.Context, unknown *UnknownError) (bool, error)
 			w.log.Info("the fate of a batch is known", "batch", unknown.Batch, "stands", stands)
 			return stands, nil
 		}
-		if ctx.Err() != nil || errors.Is(err, ErrStorage) {
+		switch {
+		case errors.Is(err, ErrStorage):
+			return false, err
+		case ctx.Err() != nil:
 			return false, errors.Join(ErrChecking, err)
 		}
 		w.pause(ctx, wait)

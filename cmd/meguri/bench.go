@@ -46,7 +46,8 @@ var benchmarks = []struct {
 	run         func(*program, context.Context, bool) ([]figure, error)
 }{
 	{"pipeline", "import → pipeline of a generated transaction CSV, beside DuckDB's bare COPY of the same file", (*program).benchPipeline},
-	{"ledger", "payments on SQLite and PostgreSQL, in process and through HTTP, beside the naive way and the ceiling; growth; verify", (*program).benchLedger},
+	{"ledger", "payments on SQLite and PostgreSQL, in process and through HTTP, beside the naive way and the ceiling", (*program).benchLedger},
+	{"ledger-growth", "ten million payments: what they cost at the end beside the beginning, and how long they take to verify", (*program).benchLedgerGrowth},
 	{"demo", "time from the start of the demo to its first page", (*program).benchDemo},
 	{"build", "build from an empty cache, and the size of the binary", (*program).benchBuild},
 }
@@ -58,7 +59,7 @@ func (p *program) benchCommand() *cobra.Command {
 	about := "Measures, and prints each figure beside its goal and its ratio to what was run next to it.\n\n"
 	for _, b := range benchmarks {
 		names = append(names, b.name)
-		about += fmt.Sprintf("  %-9s %s\n", b.name, b.about)
+		about += fmt.Sprintf("  %-13s %s\n", b.name, b.about)
 	}
 	c := &cobra.Command{
 		Use: "bench NAME|all", Short: "measure speed and memory", Long: about, ValidArgs: append(names, "all"),

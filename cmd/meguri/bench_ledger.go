@@ -46,7 +46,18 @@ type ledgerScale struct {
 }
 
 // benchLedger measures the ledger on both engines.
-func (p *program) benchLedger(ctx context.Context, quick bool) (_ []figure, err error) {
+func (p *program) benchLedger(ctx context.Context, quick bool) ([]figure, error) {
+	return p.onEngines(ctx, quick, p.benchEngine, p.benchHTTP)
+}
+
+// benchLedgerGrowth measures a ledger that is full.
+func (p *program) benchLedgerGrowth(ctx context.Context, quick bool) ([]figure, error) {
+	return p.onEngines(ctx, quick, p.benchGrowth)
+}
+
+type engineBench func(context.Context, engineUnderTest, ledgerScale) ([]figure, error)
+
+func (p *program) onEngines(ctx context.Context, quick bool, parts ...engineBench) (_ []figure, err error) {
 	p.collectLess() // as a server does
 	scale := ledgerScale{each: 8 * time.Second, accounts: 100_000, growth: 10_000_000, sample: 300_000, foldBatch: 3000}
 	if quick {
@@ -78,7 +89,7 @@ func (p *program) benchLedger(ctx context.Context, quick bool) (_ []figure, err 
 	}
 	figures := []figure{{Name: "fold alone, one core", Value: ledgerbench.FoldRate(scale.foldBatch), Unit: "payments/s", Goal: 1_000_000}}
 	for _, e := range engines {
-		for _, part := range []func(context.Context, engineUnderTest, ledgerScale) ([]figure, error){p.benchEngine, p.benchHTTP, p.benchGrowth} {
+		for _, part := range parts {
 			f, err := part(ctx, e, scale)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", e.name, err)

@@ -180,7 +180,7 @@ var holdRules = []claim{
 	}},
 	{"a hold and what ends it may stand in one batch", func(b bench) {
 		b.must(charge(100))
-		h, brief := b.hold(60, time.Hour), b.hold(40, 2*time.Microsecond)
+		h, brief := b.hold(60, time.Hour), b.hold(40, 4*time.Microsecond)
 		outcomes, err := b.Post(b.Context(), h, brief, capture(h.ID, 10), pay(90), capture(brief.ID, 0))
 		if err != nil {
 			b.Fatal(err)

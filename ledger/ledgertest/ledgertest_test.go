@@ -10,8 +10,15 @@ import (
 
 func memory(_ testing.TB, now func() time.Time) ledger.Store { return ledgertest.NewMemory(now) }
 
+func keeping(_ testing.TB, now func() time.Time) ledger.Store {
+	return ledgertest.NewKeepingMemory(now)
+}
+
 func TestMemory_IsAStore(t *testing.T) { ledgertest.TestStore(t, memory) }
 
-func TestMemory_IsTheSameTwice(t *testing.T) {
-	ledgertest.TestSame(t, map[string]ledgertest.Open{"one": memory, "another": memory})
+// A store may keep its state from one batch to the next.
+func TestKeepingMemory_IsAStore(t *testing.T) { ledgertest.TestStore(t, keeping) }
+
+func TestMemory_IsTheSameAsOneThatKeepsItsState(t *testing.T) {
+	ledgertest.TestSame(t, map[string]ledgertest.Open{"memory": memory, "keeping": keeping})
 }

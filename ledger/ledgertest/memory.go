@@ -26,11 +26,15 @@ type Memory struct {
 	known    map[string]*ledger.Known
 	entries  []*ledger.Posted // by sequence number, from 1 on
 	moved    map[ledger.AccountID][]ledger.Seq
-	closes   []*ledger.Posted // without entries
-	closed   map[ledger.Closing]bool
-	holds    []*ledger.Posted // that are open, the next to end first
+	closes   []*ledger.Posted                // without entries
+	periods  map[ledger.ProgrammeID][]string // that are closed
+	holds    []*ledger.Posted                // that are open, the next to end first
 	batches  []ledger.Batch
 	lastAt   time.Time
+
+	keeps bool
+	state *ledger.State // from the last batch, if it is kept
+	turn  int
 }
 
 var (
@@ -43,8 +47,17 @@ func NewMemory(now func() time.Time) *Memory {
 	return &Memory{
 		now: now, accounts: map[ledger.AccountID]*ledger.Balance{}, owned: map[string][]*ledger.Balance{},
 		payables: map[ledger.ProgrammeID][]*ledger.Balance{}, takings: map[ledger.Closing][]*ledger.Balance{},
-		known: map[string]*ledger.Known{}, moved: map[ledger.AccountID][]ledger.Seq{}, closed: map[ledger.Closing]bool{},
+		known: map[string]*ledger.Known{}, moved: map[ledger.AccountID][]ledger.Seq{}, periods: map[ledger.ProgrammeID][]string{},
 	}
+}
+
+// NewKeepingMemory returns an empty ledger that keeps a state from one batch to
+// the next and reads only what is missing. One batch in three it folds twice,
+// as after a write that has failed, and one in ten on a new state.
+func NewKeepingMemory(now func() time.Time) *Memory {
+	m := NewMemory(now)
+	m.keeps = true
+	return m
 }
 
 // OpenAccounts implements ledger.Store.
@@ -60,10 +73,11 @@ func (m *Memory) OpenAccounts(_ context.Context, accounts ...ledger.Account) err
 			return ledger.ErrInvalid
 		case have != nil && have.Account != *a:
 			return ledger.ErrConflict
-		case have == nil && m.closed[ledger.Closing{Programme: a.Programme, Period: a.Period}]:
+		case have == nil && a.Period != "" && slices.Contains(m.periods[a.Programme], a.Period):
 			return ledger.ErrPeriodClosed
 		}
 	}
+	m.state = nil // it may know that they are absent
 	for _, a := range accounts {
 		if m.accounts[a.ID] == nil {
 			m.add(&ledger.Balance{Account: a})
@@ -114,8 +128,26 @@ func (m *Memory) Begin(txs ...ledger.Transaction) (outcomes []ledger.Outcome, co
 
 func (m *Memory) fold(txs []ledger.Transaction) *ledger.Delta {
 	now := m.now()
-	state := ledger.NewState(ledger.Seq(len(m.entries)), m.lastAt)
-	needs := ledger.NeedsOf(txs)
+	state, needs := m.state, ledger.NeedsOf(txs)
+	if state == nil {
+		state = ledger.NewState(ledger.Seq(len(m.entries)), m.lastAt)
+	}
+	m.read(state, state.Missing(needs))
+	delta := ledger.Fold(state, txs, now)
+	m.turn++
+	if m.keeps && m.turn%3 == 0 {
+		state.Forget(delta, ledger.Seq(len(m.entries)), m.lastAt)
+		m.read(state, state.Missing(needs))
+		delta = ledger.Fold(state, txs, now)
+	}
+	if m.state = nil; m.keeps && state.Keep() && m.turn%10 > 0 {
+		m.state = state
+	}
+	return delta
+}
+
+// read adds to a state what it needs.
+func (m *Memory) read(state *ledger.State, needs ledger.Needs) {
 	of := func(p *ledger.Posted) {
 		needs.Residents = append(needs.Residents, p.Resident)
 		for i := range p.Entries {
@@ -139,8 +171,8 @@ func (m *Memory) fold(txs []ledger.Transaction) *ledger.Delta {
 		}
 	}
 	for _, c := range needs.Periods {
-		if m.closed[c] {
-			state.AddClosed(c.Programme, c.Period)
+		for _, period := range m.periods[c.Programme] {
+			state.AddClosed(c.Programme, period)
 		}
 	}
 	for _, id := range needs.Accounts {
@@ -160,14 +192,14 @@ func (m *Memory) fold(txs []ledger.Transaction) *ledger.Delta {
 			state.AddAccount(*b)
 		}
 	}
-	return ledger.Fold(state, txs, now)
+	state.Complete(needs)
 }
 
 func (m *Memory) keep(d *ledger.Delta) {
 	for _, r := range d.Refused {
 		m.known[r.ID] = &ledger.Known{Request: r.Request, Refusal: r.Refusal}
 	}
-	if len(d.Posted) == 0 {
+	if len(d.Posted)+len(d.Refused) == 0 {
 		return
 	}
 	first := ledger.Seq(len(m.entries)) + 1
@@ -204,7 +236,7 @@ func (m *Memory) keep(d *ledger.Delta) {
 		*m.accounts[b.ID] = *b
 	}
 	for _, c := range d.Closings {
-		m.closed[ledger.Closing{Programme: c.Programme, Period: c.Period}] = true
+		m.periods[c.Programme] = append(m.periods[c.Programme], c.Period)
 	}
 	seal := ""
 	if n := len(m.batches); n > 0 {
@@ -371,6 +403,23 @@ func (m *Memory) End(context.Context) (ledger.Seq, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return ledger.Seq(len(m.entries)), nil
+}
+
+// Stretch implements ledger.Audited.
+func (m *Memory) Stretch(_ context.Context, first, last ledger.Seq) ([]ledger.Posted, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var list []ledger.Posted
+	for seq := max(first, 1); seq <= last && int(seq) <= len(m.entries); seq++ {
+		p := m.entries[seq-1]
+		if n := len(list); n == 0 || list[n-1].ID != p.ID {
+			list = append(list, *p)
+			list[n].Entries = nil
+		}
+		last := &list[len(list)-1]
+		last.Entries = append(last.Entries, p.Entries[seq-p.First()])
+	}
+	return list, nil
 }
 
 // Batches implements ledger.Audited.

@@ -226,16 +226,25 @@ func (m *Model) release(now time.Time) {
 	}
 }
 
-// rules says from what to what each kind of transaction moves value.
-var moves = flows{
+// flows says from what to what each kind of transaction moves value.
+type flows map[ledger.Kind]string
+
+var movable = flows{
 	"charge": "funds resident_lot", "grant": "funds resident_lot", "pay": "resident_lot shop_unsettled",
 	"hold": "resident_lot shop_unsettled, funds resident_lot", "expire": "resident_lot expired", "lapse": "resident_lot lapsed",
 	"move": "resident_lot resident_lot", "refund": "resident_lot refund, expired refund", "payout": "shop_payable bank_clearing",
 	"payout_return": "bank_clearing shop_payable", "adjust": "any",
 }
 
+func (f flows) may(kind ledger.Kind, from, to ledger.AccountKind) bool {
+	word := func(k ledger.AccountKind) string {
+		return strings.TrimSuffix(strings.TrimSuffix(string(k), "_paid"), "_premium")
+	}
+	return f[kind] == "any" || slices.Contains(strings.Split(f[kind], ", "), word(from)+" "+word(to))
+}
+
 func wellFormed(tx *ledger.Transaction) {
-	own, n, closes, kind := moves[tx.Kind] != "", len(tx.Transfers)+len(tx.Spends), tx.Kind == ledger.Close, tx.Kind
+	own, n, closes, kind := movable[tx.Kind] != "", len(tx.Transfers)+len(tx.Spends), tx.Kind == ledger.Close, tx.Kind
 	follows := kind == ledger.Capture || kind == ledger.Void || kind == ledger.Cancel || kind == ledger.CancelGrant
 	must(n <= 100, ledger.ErrGroupTooLarge)
 	must(own || follows || closes, ledger.ErrInvalid)
@@ -315,14 +324,10 @@ func (m *Model) find(tx *ledger.Transaction, r *Record, id ledger.AccountID) *ac
 }
 
 func (m *Model) transfer(r *Record, from, to *account, amount ledger.Yen) {
-	word := func(k ledger.AccountKind) string {
-		return strings.TrimSuffix(strings.TrimSuffix(string(k), "_paid"), "_premium")
-	}
-	way := word(from.Kind) + " " + word(to.Kind)
 	freed := r.Kind == ledger.Expire || r.Kind == ledger.Move || r.Kind == ledger.Adjust
 	must(from != to, ledger.ErrSelfTransfer)
 	must(from.Programme == to.Programme, ledger.ErrUnbalanced)
-	must(moves[r.Kind] == "any" || slices.Contains(strings.Split(moves[r.Kind], ", "), way), ledger.ErrFlow)
+	must(movable.may(r.Kind, from.Kind, to.Kind), ledger.ErrFlow)
 	must(!from.closed && !to.closed, ledger.ErrPeriodClosed) // only takings are ever closed here
 	must(to.Period == "" || to.Period >= r.Day, ledger.ErrPeriodClosed)
 	must(freed || !over(from, r.At), ledger.ErrExpired)

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"testing"
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -185,13 +186,20 @@ var rules = []claim{
 			b.Errorf("got batches %+v, %v, want one of 3 transactions", batches, err)
 		}
 	}},
-	{"a batch that posts nothing has no seal", func(b bench) {
-		b.refuse(ledger.ErrInsufficientBalance, pay(1))
+	{"what keeps nothing is no batch", func(b bench) {
+		b.must(charge(100))
+		t := pay(1)
+		b.must(t)
 		if outcomes, err := b.Post(b.Context()); err != nil || len(outcomes) != 0 {
 			b.Errorf("nothing: got %+v, %v", outcomes, err)
 		}
-		if batches, err := b.Batches(b.Context(), 0, 10); err != nil || len(batches) != 0 {
-			b.Errorf("got batches %+v, %v, want none", batches, err)
+		b.post(t)
+		t.Reason = "other content"
+		b.post(t)
+		t.ID = ""
+		b.post(t)
+		if batches, err := b.Batches(b.Context(), 0, 10); err != nil || len(batches) != 2 {
+			b.Errorf("got batches %+v, %v, want two", batches, err)
 		}
 	}},
 	{"a limit bounds what is issued, what is held counted in, and what comes back frees it", func(b bench) {
@@ -223,7 +231,7 @@ var rules = []claim{
 // again is a new bench on a store of its own, of the same kind.
 func (b bench) again() bench {
 	b.Helper()
-	return newBench(b.T, b.opener)
+	return newBench(b.T, b.with)
 }
 
 func withReason(t ledger.Transaction) ledger.Transaction {
@@ -253,7 +261,7 @@ func testFlows(b bench) {
 	for _, id := range slices.Concat(from, to, []ledger.AccountID{"old"}) {
 		kinds[id] = b.balance(id).Kind
 	}
-	for kind := range moves {
+	for kind := range movable {
 		var batch []ledger.Transaction
 		var want []ledger.Refusal
 		for _, debit := range from {
@@ -270,7 +278,7 @@ func testFlows(b bench) {
 				}
 				batch = append(batch, withReason(t))
 				refusal := ledger.ErrFlow
-				if moves.may(kind, kinds[debit], kinds[credit]) {
+				if movable.may(kind, kinds[debit], kinds[credit]) {
 					refusal = ""
 				}
 				want = append(want, refusal)
@@ -307,43 +315,43 @@ func testMalformed(b bench) {
 		tx   ledger.Transaction
 		want ledger.Refusal
 	}{
-		"no transfers":                     {tx(ledger.Charge), ledger.ErrInvalid},
-		"nothing":                          {tx(ledger.Charge, move("funds", "lot", 0)), ledger.ErrAmountZero},
-		"less than nothing":                {tx(ledger.Charge, move("funds", "lot", -1)), ledger.ErrAmountNegative},
-		"nothing, second":                  {tx(ledger.Charge, move("funds", "lot", 1), move("premium", "lot", 0)), ledger.ErrAmountZero},
-		"the least":                        {tx(ledger.Charge, move("funds", "lot", math.MinInt64)), ledger.ErrAmountNegative},
-		"a spend of nothing":               {pay(0), ledger.ErrAmountZero},
-		"a spend of less than nothing":     {pay(-1), ledger.ErrAmountNegative},
-		"from and to the same":             {tx(ledger.Charge, move("lot", "lot", 1)), ledger.ErrSelfTransfer},
-		"101 transfers":                    {tx(ledger.Pay, many(101)...), ledger.ErrGroupTooLarge},
-		"100 transfers and a spend":        {with(pay(1), func(t *ledger.Transaction) { t.Transfers = many(100) }), ledger.ErrGroupTooLarge},
-		"a parent where none is":           {with(charge(1), func(t *ledger.Transaction) { t.Parent = paid.ID }), ledger.ErrInvalid},
-		"a cancel with transfers":          {with(after(ledger.Cancel, paid.ID), func(t *ledger.Transaction) { t.Transfers = many(1) }), ledger.ErrInvalid},
-		"a cancel of nothing":              {after(ledger.Cancel, ""), ledger.ErrInvalid},
-		"a cancel of a part":               {with(after(ledger.Cancel, paid.ID), func(t *ledger.Transaction) { t.Amount = 1 }), ledger.ErrInvalid},
-		"a capture with a spend":           {with(pay(1), func(t *ledger.Transaction) { t.Kind, t.Parent = ledger.Capture, held.ID }), ledger.ErrInvalid},
-		"a capture of less than nothing":   {capture(held.ID, -1), ledger.ErrAmountNegative},
-		"a void of a part":                 {with(after(ledger.Void, held.ID), func(t *ledger.Transaction) { t.Amount = 1 }), ledger.ErrInvalid},
-		"a hold without an end":            {with(pay(1), func(t *ledger.Transaction) { t.Kind = ledger.Hold }), ledger.ErrInvalid},
-		"a payment with an end":            {with(pay(1), func(t *ledger.Transaction) { t.Until = b.clock.Now().Add(time.Hour) }), ledger.ErrInvalid},
-		"a hold that is over":              {b.hold(1, 0), ledger.ErrHoldExpired},
-		"a spend of nobody":                {with(pay(1), func(t *ledger.Transaction) { t.Resident = "" }), ledger.ErrInvalid},
-		"a spend of no programme":          {with(pay(1), func(t *ledger.Transaction) { t.Spends[0].Programme = "" }), ledger.ErrInvalid},
-		"a spend into nothing":             {with(pay(1), func(t *ledger.Transaction) { t.Spends[0].Into = nil }), ledger.ErrInvalid},
-		"an adjust without a reason":       {tx(ledger.Adjust, move("lot", till, 1)), ledger.ErrInvalid},
-		"a close of no period":             {closing("v", ""), ledger.ErrInvalid},
-		"a close of no programme":          {closing("", week), ledger.ErrInvalid},
-		"a close of no day":                {closing("v", "2024-02-30"), ledger.ErrInvalid},
-		"a close with transfers":           {with(closing("v", week), func(t *ledger.Transaction) { t.Transfers = many(1) }), ledger.ErrInvalid},
-		"a close of a shop":                {with(closing("v", week), func(t *ledger.Transaction) { t.Shop = "s" }), ledger.ErrInvalid},
-		"a payment of a period":            {with(pay(1), func(t *ledger.Transaction) { t.Programme, t.Period = "v", week }), ledger.ErrInvalid},
-		"a move of a lot into itself":      {with(pay(1), func(t *ledger.Transaction) { t.Kind, t.Spends[0].Into = ledger.Move, []ledger.AccountID{"lot"} }), ledger.ErrSelfTransfer},
-		"an account without a programme":   {opening(ledger.Account{ID: "n", Kind: ledger.ResidentLot, Owner: "r"}), ledger.ErrInvalid},
-		"an account of no kind":            {opening(ledger.Account{ID: "n", Programme: "v", Kind: "purse", Owner: "r"}), ledger.ErrInvalid},
-		"a lot with a period":              {opening(ledger.Account{ID: "n", Programme: "v", Kind: ledger.ResidentLot, Owner: "r", Period: week}), ledger.ErrInvalid},
-		"an account with too long an ID":   {opening(lot(ledger.AccountID(strings.Repeat("n", 201)), time.Time{})), ledger.ErrInvalid},
-		"an account with a limit below 0":  {opening(ledger.Account{ID: "n", Programme: "v", Kind: ledger.ResidentLot, Owner: "r", Limit: -1}), ledger.ErrInvalid},
-		"takings that expire":              {opening(ledger.Account{ID: "n", Programme: "v", Kind: ledger.ShopUnsettled, Owner: "r", ExpiresAt: b.clock.Now()}), ledger.ErrInvalid},
+		"no transfers":                    {tx(ledger.Charge), ledger.ErrInvalid},
+		"nothing":                         {tx(ledger.Charge, move("funds", "lot", 0)), ledger.ErrAmountZero},
+		"less than nothing":               {tx(ledger.Charge, move("funds", "lot", -1)), ledger.ErrAmountNegative},
+		"nothing, second":                 {tx(ledger.Charge, move("funds", "lot", 1), move("premium", "lot", 0)), ledger.ErrAmountZero},
+		"the least":                       {tx(ledger.Charge, move("funds", "lot", math.MinInt64)), ledger.ErrAmountNegative},
+		"a spend of nothing":              {pay(0), ledger.ErrAmountZero},
+		"a spend of less than nothing":    {pay(-1), ledger.ErrAmountNegative},
+		"from and to the same":            {tx(ledger.Charge, move("lot", "lot", 1)), ledger.ErrSelfTransfer},
+		"101 transfers":                   {tx(ledger.Pay, many(101)...), ledger.ErrGroupTooLarge},
+		"100 transfers and a spend":       {with(pay(1), func(t *ledger.Transaction) { t.Transfers = many(100) }), ledger.ErrGroupTooLarge},
+		"a parent where none is":          {with(charge(1), func(t *ledger.Transaction) { t.Parent = paid.ID }), ledger.ErrInvalid},
+		"a cancel with transfers":         {with(after(ledger.Cancel, paid.ID), func(t *ledger.Transaction) { t.Transfers = many(1) }), ledger.ErrInvalid},
+		"a cancel of nothing":             {after(ledger.Cancel, ""), ledger.ErrInvalid},
+		"a cancel of a part":              {with(after(ledger.Cancel, paid.ID), func(t *ledger.Transaction) { t.Amount = 1 }), ledger.ErrInvalid},
+		"a capture with a spend":          {with(pay(1), func(t *ledger.Transaction) { t.Kind, t.Parent = ledger.Capture, held.ID }), ledger.ErrInvalid},
+		"a capture of less than nothing":  {capture(held.ID, -1), ledger.ErrAmountNegative},
+		"a void of a part":                {with(after(ledger.Void, held.ID), func(t *ledger.Transaction) { t.Amount = 1 }), ledger.ErrInvalid},
+		"a hold without an end":           {with(pay(1), func(t *ledger.Transaction) { t.Kind = ledger.Hold }), ledger.ErrInvalid},
+		"a payment with an end":           {with(pay(1), func(t *ledger.Transaction) { t.Until = b.clock.Now().Add(time.Hour) }), ledger.ErrInvalid},
+		"a hold that is over":             {b.hold(1, 0), ledger.ErrHoldExpired},
+		"a spend of nobody":               {with(pay(1), func(t *ledger.Transaction) { t.Resident = "" }), ledger.ErrInvalid},
+		"a spend of no programme":         {with(pay(1), func(t *ledger.Transaction) { t.Spends[0].Programme = "" }), ledger.ErrInvalid},
+		"a spend into nothing":            {with(pay(1), func(t *ledger.Transaction) { t.Spends[0].Into = nil }), ledger.ErrInvalid},
+		"an adjust without a reason":      {tx(ledger.Adjust, move("lot", till, 1)), ledger.ErrInvalid},
+		"a close of no period":            {closing("v", ""), ledger.ErrInvalid},
+		"a close of no programme":         {closing("", week), ledger.ErrInvalid},
+		"a close of no day":               {closing("v", "2024-02-30"), ledger.ErrInvalid},
+		"a close with transfers":          {with(closing("v", week), func(t *ledger.Transaction) { t.Transfers = many(1) }), ledger.ErrInvalid},
+		"a close of a shop":               {with(closing("v", week), func(t *ledger.Transaction) { t.Shop = "s" }), ledger.ErrInvalid},
+		"a payment of a period":           {with(pay(1), func(t *ledger.Transaction) { t.Programme, t.Period = "v", week }), ledger.ErrInvalid},
+		"a move of a lot into itself":     {with(pay(1), func(t *ledger.Transaction) { t.Kind, t.Spends[0].Into = ledger.Move, []ledger.AccountID{"lot"} }), ledger.ErrSelfTransfer},
+		"an account without a programme":  {opening(ledger.Account{ID: "n", Kind: ledger.ResidentLot, Owner: "r"}), ledger.ErrInvalid},
+		"an account of no kind":           {opening(ledger.Account{ID: "n", Programme: "v", Kind: "purse", Owner: "r"}), ledger.ErrInvalid},
+		"a lot with a period":             {opening(ledger.Account{ID: "n", Programme: "v", Kind: ledger.ResidentLot, Owner: "r", Period: week}), ledger.ErrInvalid},
+		"an account with too long an ID":  {opening(lot(ledger.AccountID(strings.Repeat("n", 201)), time.Time{})), ledger.ErrInvalid},
+		"an account with a limit below 0": {opening(ledger.Account{ID: "n", Programme: "v", Kind: ledger.ResidentLot, Owner: "r", Limit: -1}), ledger.ErrInvalid},
+		"takings that expire":             {opening(ledger.Account{ID: "n", Programme: "v", Kind: ledger.ShopUnsettled, Owner: "r", ExpiresAt: b.clock.Now()}), ledger.ErrInvalid},
 	} {
 		b.Run(name, func(t *testing.T) {
 			b := b

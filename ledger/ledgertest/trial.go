@@ -89,7 +89,12 @@ func (t *Trial) Post(ctx context.Context, txs ...ledger.Transaction) error {
 	if err != nil {
 		return err
 	}
-	answers := t.Model.Post(t.now(), txs...)
+	return t.Follow(ctx, t.now(), txs, outcomes)
+}
+
+// Follow compares what a store that was just given a batch made of it.
+func (t *Trial) Follow(ctx context.Context, now time.Time, txs []ledger.Transaction, outcomes []ledger.Outcome) error {
+	answers := t.Model.Post(now, txs...)
 	for i, o := range outcomes {
 		if got := AnswerOf(o); got != answers[i] {
 			return fmt.Errorf("transaction %d of %d: got %s, want %s\n%+v", i, len(txs), got, answers[i], txs[i])
@@ -139,9 +144,12 @@ func (t *Trial) read(ctx context.Context) (news []*ledger.Posted, err error) {
 			break
 		}
 		for i := range page {
+			if page[i].First() != after+1 {
+				return nil, fmt.Errorf("I9: after %d comes a transaction with the entries %d to %d", after, page[i].First(), page[i].Last())
+			}
 			news = append(news, &page[i])
+			after = page[i].Last()
 		}
-		after = page[len(page)-1].Last()
 	}
 	if slices.ContainsFunc(t.Model.Log, func(r *Record) bool { return r.Kind == ledger.Close && len(r.Moves) == 0 }) {
 		all, err := t.Store.EmptyCloses(ctx)

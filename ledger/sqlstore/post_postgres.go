@@ -38,17 +38,13 @@ func (e *postgres) begin(ctx context.Context) (session, error) {
 	return s, nil
 }
 
-// settle waits for the head's lock: the transaction that was lost has ended by
-// then, one way or the other.
+// settle waits for the head's lock: a transaction that was lost has ended by
+// then, one way or the other. A batch that is still on its way to the server
+// comes too late: the epoch on which it was folded is over.
 func (e *postgres) settle(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
-	tx, err := e.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tx.Rollback() }() // it only waited
-	_, err = tx.ExecContext(ctx, e.statements.Get("head_for_update"))
+	_, err := e.db.ExecContext(ctx, e.statements.Get("raise_epoch"), 0)
 	return err
 }
 

@@ -28,6 +28,7 @@ type sqlite struct {
 	driver     *sqlite3.SQLiteConn
 	statements map[string]driver.StmtQueryContext
 	args       []driver.NamedValue
+	changed    int64 // rows, by the connection so far
 }
 
 func newSQLite(s *Store) *sqlite {
@@ -53,7 +54,11 @@ func (e *sqlite) begin(ctx context.Context) (session, error) {
 		return s, nil
 	}
 	err := e.connect(ctx)
+	if err == nil {
+		err = s.query("total_changes", func(scan scanner) error { return scan(&e.changed) })
+	}
 	if err != nil {
+		e.drop()
 		s.unlock()
 		return nil, fmt.Errorf("%w: %w", ledger.ErrUnavailable, err)
 	}
@@ -125,11 +130,12 @@ type sqliteSession struct {
 	*sqlite
 	unlock func()
 	open   bool // a transaction is
+	wrote  bool
 }
 
 func (s *sqliteSession) end() {
-	if s.open && s.do("rollback", "ROLLBACK", nil) != nil {
-		s.drop() // it may still be in a transaction
+	if s.open && (s.do("rollback", "ROLLBACK", nil) != nil || s.wrote) {
+		s.drop() // it may still be in a transaction, and has lost count of its changes
 	}
 	s.unlock()
 }
@@ -274,7 +280,7 @@ func (s *sqliteSession) read(_ context.Context, w want, have *found) (err error)
 }
 
 func (s *sqliteSession) write(_ context.Context, r *rows) (err error) {
-	before, err := s.changes()
+	s.wrote = true
 	c := columnsOf(r)
 	each := func(name string, columns ...any) {
 		if err == nil {
@@ -301,7 +307,7 @@ func (s *sqliteSession) write(_ context.Context, r *rows) (err error) {
 		err = s.once("update_head", r.headArgs())
 	}
 	if err == nil {
-		err = s.checkChanges(before, c.rows(r)+2) // and the batch and the head
+		err = s.checkChanges(c.rows(r) + 2) // and the batch and the head
 	}
 	if err == nil {
 		err = s.do("commit", "COMMIT", nil)
@@ -310,18 +316,14 @@ func (s *sqliteSession) write(_ context.Context, r *rows) (err error) {
 	return err
 }
 
-// changes is how many rows the connection has changed in its life.
-func (s *sqliteSession) changes() (n int64, err error) {
-	err = s.query("total_changes", func(scan scanner) error { return scan(&n) })
-	return n, err
-}
-
 // checkChanges checks that every statement has changed its one row.
-func (s *sqliteSession) checkChanges(before int64, want int) error {
-	after, err := s.changes()
-	if err == nil && after-before != int64(want) {
-		err = fmt.Errorf("the batch has changed %d rows, and not %d", after-before, want)
+func (s *sqliteSession) checkChanges(want int) error {
+	var total int64 // in the connection's life
+	err := s.query("total_changes", func(scan scanner) error { return scan(&total) })
+	if changed := total - s.changed; err == nil && changed != int64(want) {
+		err = fmt.Errorf("the batch has changed %d rows, and not %d", changed, want)
 	}
+	s.changed = total
 	return err
 }
 

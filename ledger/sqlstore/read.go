@@ -257,6 +257,32 @@ func (s *Store) End(ctx context.Context) (end ledger.Seq, err error) {
 	return end, err
 }
 
+// Stretch implements ledger.Audited.
+func (s *Store) Stretch(ctx context.Context, first, last ledger.Seq) ([]ledger.Posted, error) {
+	rows, err := collect(ctx, s.db, s.statements.Get("transfers_between"), scanTransfer, first, last)
+	if err != nil {
+		return nil, err
+	}
+	var list []ledger.Posted
+	closes := false
+	for i := range rows {
+		t := &rows[i]
+		if want := first + ledger.Seq(i); t.entry.Seq != want {
+			return nil, fmt.Errorf("read transfers: transfer %d is missing", want)
+		}
+		if n := len(list); n == 0 || list[n-1].ID != t.posted.ID {
+			list = append(list, t.posted)
+			closes = closes || t.posted.Kind == ledger.Close
+		}
+		p := &list[len(list)-1]
+		p.Entries = append(p.Entries, t.entry)
+	}
+	if closes {
+		return list, s.addCloses(ctx, list)
+	}
+	return list, nil
+}
+
 // Batches implements ledger.Audited.
 func (s *Store) Batches(ctx context.Context, after int64, limit int) ([]ledger.Batch, error) {
 	return collect(ctx, s.db, s.statements.Get("batches_after"), func(scan scanner) (b ledger.Batch, err error) {
