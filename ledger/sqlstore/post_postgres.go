@@ -189,11 +189,11 @@ func (p *pipeline) read(w want, have *found) {
 func (s *postgresSession) write(ctx context.Context, r *rows) error {
 	p := &pipeline{Store: s.Store}
 	c := columnsOf(r)
-	for _, args := range c.closes {
-		p.exec("insert_close", 1, args...)
-	}
 	name, args := r.writeBatch(c)
 	p.query(name, ignore, args...)
+	for _, args := range c.closes { // after it has looked whether they are there
+		p.exec("insert_close", 1, args...)
+	}
 	p.command("COMMIT")
 	err := p.run(ctx, s.pgx)
 	if err == nil {

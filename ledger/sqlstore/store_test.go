@@ -53,6 +53,18 @@ func TestStore_Conformance(t *testing.T) {
 	}
 }
 
+// I13: SQLite, PostgreSQL and the store in memory give the same answers and rows
+// to the same transactions.
+func TestStores_AreTheSame(t *testing.T) {
+	opens := map[string]ledgertest.Open{
+		"memory": func(_ testing.TB, now func() time.Time) ledger.Store { return ledgertest.NewMemory(now) },
+	}
+	for name, open := range engines {
+		opens[name] = func(t testing.TB, now func() time.Time) ledger.Store { return openStore(t, open(t), now) }
+	}
+	ledgertest.TestSame(t, opens)
+}
+
 func TestStatements_PrepareOnBothEngines(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *sqlstore.Store, db *sqldb.DB) {
 		if err := s.PrepareAll(context.Background()); err != nil {
