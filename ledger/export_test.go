@@ -56,3 +56,9 @@ func (r *request) Answered() (o Outcome, err error, ok bool) {
 func (r *request) GiveUp(reason error) (Outcome, error) { return r.giveUp(reason) }
 
 func (r *request) Stopped(fault error) (Outcome, error) { return r.stopped(fault) }
+
+// AppendPosted and AppendRequest are what a seal and a digest are made of.
+var (
+	AppendPosted  = appendPosted
+	AppendRequest = appendRequest
+)

@@ -60,7 +60,7 @@ type State struct {
 	programmes map[ProgrammeID]bool // whose closed periods are all there
 
 	day struct { // the last business day that was asked for
-		number int64
+		begins int64
 		text   string
 	}
 }
@@ -813,8 +813,10 @@ func (f *folder) close(tx *Transaction) Refusal {
 
 // dayOf is Day, remembering the last one.
 func (s *State) dayOf(t time.Time) string {
-	if number := (t.Unix() + tokyoOffset) / (24 * 60 * 60); number != s.day.number || s.day.text == "" {
-		s.day.number, s.day.text = number, Day(t)
+	const day = 24 * 60 * 60
+	seconds := t.Unix() + tokyoOffset
+	if seconds < s.day.begins || seconds >= s.day.begins+day || s.day.text == "" {
+		s.day.begins, s.day.text = seconds-(seconds%day+day)%day, Day(t)
 	}
 	return s.day.text
 }
@@ -862,7 +864,10 @@ func (t *Transaction) Digest() Digest {
 	if t.Request != (Digest{}) {
 		return t.Request
 	}
-	b := make([]byte, 0, 1024)
+	return sha256.Sum256(appendRequest(make([]byte, 0, 1024), t))
+}
+
+func appendRequest(b []byte, t *Transaction) []byte {
 	for _, s := range [...]string{string(t.Kind), t.Resident, t.Shop, t.Terminal, t.Actor, t.Reason, t.Parent, string(t.Programme), t.Period, string(t.Refused)} {
 		b = appendText(b, s)
 	}
@@ -882,5 +887,5 @@ func (t *Transaction) Digest() Digest {
 			b = appendText(b, string(id))
 		}
 	}
-	return sha256.Sum256(b)
+	return b
 }

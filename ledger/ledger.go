@@ -227,7 +227,8 @@ type Outcome struct {
 // Store keeps a ledger. Every method is safe for concurrent use.
 type Store interface {
 	// OpenAccounts makes the accounts that do not exist yet. An account that
-	// exists as another one is ErrConflict.
+	// exists as another one is ErrConflict; takings of a closed period are
+	// ErrPeriodClosed.
 	OpenAccounts(ctx context.Context, accounts ...Account) error
 
 	// Post decides the transactions in order with Fold and keeps the result in

@@ -222,18 +222,18 @@ func TestVerify_NamesTheFault(t *testing.T) {
 		"a cancel of a charge":       {"once and as a whole", at(cancel, func(p *ledger.Posted) { p.Parent = "charge" })},
 		"a cancel of another":        {"once and as a whole", at(pay, func(p *ledger.Posted) { p.ResolvedBy = "x" })},
 		"a cancel of a part":         {"what the payment took", func(f *forged) { f.amount(cancel, 9) }},
-		"into a closed period":       {"closed before", func(f *forged) {
+		"into a closed period": {"closed before", func(f *forged) {
 			last := &f.posted[shut+1].Entries[0]
 			last.Debit, last.Credit = "lot", "till"
 			f.order()
 		}},
-		"a stored balance":           {"its entries say", accounts(func(b *ledger.Balance) { b.Credits++ })},
-		"a stored version":           {"its entries say", accounts(func(b *ledger.Balance) { b.Version++ })},
-		"what is held":               {"its entries say", accounts(func(b *ledger.Balance) { b.HeldDebits++ })},
-		"the last entry":             {"its entries say", accounts(func(b *ledger.Balance) { b.LastSeq-- })},
-		"opened again":               {"not closed with its period", accounts(func(b *ledger.Balance) { b.Closed = false })},
-		"closed by hand":             {"its period is not", accounts(func(b *ledger.Balance) { b.Closed = b.Period != "" })},
-		"a batch less":               {"no batch holds it", func(f *forged) { f.batches = func(l []ledger.Batch) []ledger.Batch { return l[:len(l)-1] } }},
+		"a stored balance": {"its entries say", accounts(func(b *ledger.Balance) { b.Credits++ })},
+		"a stored version": {"its entries say", accounts(func(b *ledger.Balance) { b.Version++ })},
+		"what is held":     {"its entries say", accounts(func(b *ledger.Balance) { b.HeldDebits++ })},
+		"the last entry":   {"its entries say", accounts(func(b *ledger.Balance) { b.LastSeq-- })},
+		"opened again":     {"not closed with its period", accounts(func(b *ledger.Balance) { b.Closed = false })},
+		"closed by hand":   {"its period is not", accounts(func(b *ledger.Balance) { b.Closed = b.Period != "" })},
+		"a batch less":     {"no batch holds it", func(f *forged) { f.batches = func(l []ledger.Batch) []ledger.Batch { return l[:len(l)-1] } }},
 		"a batch more": {"a batch goes on", func(f *forged) {
 			f.batches = func(l []ledger.Batch) []ledger.Batch {
 				last := l[len(l)-1]

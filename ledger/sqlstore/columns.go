@@ -217,8 +217,9 @@ func (f *found) scanClosed(scan scanner) error {
 
 func (f *found) scanDue(scan scanner) error {
 	var id string
-	err := scan(&id)
-	f.due = append(f.due, id)
+	var until int64
+	err := scan(&id, &until)
+	f.due, f.lastDue = append(f.due, id), until
 	return err
 }
 

@@ -78,6 +78,7 @@ type found struct {
 	accounts []numbered
 	closed   []ledger.Closing
 	due      []string
+	lastDue  int64 // when the last of them ends
 	nextDue  int64 // when the first hold ends that is not among them
 }
 
@@ -207,6 +208,9 @@ func (s *Store) look(ctx context.Context, txs []ledger.Transaction, needs ledger
 	s.kept.head = have.head
 	if w.due {
 		s.kept.nextDue = have.nextDue
+		if len(have.due) > 0 && (have.lastDue > now.UnixMicro() || now.UnixMicro() < have.head.at) {
+			s.kept.nextDue = 0 // some may not be due after all: look again
+		}
 	}
 	if len(have.due) > 0 {
 		more = len(have.due) == maxDue

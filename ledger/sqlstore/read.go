@@ -28,6 +28,9 @@ func (s *Store) OpenAccounts(ctx context.Context, accounts ...ledger.Account) er
 		}
 		for i := range missing {
 			a := &missing[i]
+			if err := refuseClosed(ctx, p, a); err != nil {
+				return err
+			}
 			number++
 			err := p.exec(ctx, "open_account", number, a.ID, a.Programme, a.Kind, a.Owner, a.Period, a.Funding, a.Rank,
 				micros(a.ExpiresAt), a.Limit)
@@ -45,6 +48,23 @@ func (s *Store) OpenAccounts(ctx context.Context, accounts ...ledger.Account) er
 	}
 	// Somebody else may have opened one of them in between, as another account.
 	_, err = s.missingAccounts(ctx, missing)
+	return err
+}
+
+// refuseClosed refuses takings of a settlement period that is closed.
+func refuseClosed(ctx context.Context, p *prepared, a *ledger.Account) error {
+	if a.Period == "" {
+		return nil
+	}
+	st, err := p.stmt(ctx, "closed_period")
+	if err != nil {
+		return err
+	}
+	var n int
+	err = st.QueryRowContext(ctx, a.Programme, a.Period).Scan(&n)
+	if err == nil && n > 0 {
+		err = ledger.ErrPeriodClosed
+	}
 	return err
 }
 
