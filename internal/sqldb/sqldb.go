@@ -101,8 +101,8 @@ func Open(ctx context.Context, address string) (*DB, error) {
 			"_foreign_keys":    {"on"},
 			"_busy_timeout":    {"10000"},
 			"_txlock":          {"immediate"},
-			"_stmt_cache_size": {"64"},     // a store has some thirty statements
-			"_cache_size":      {"-65536"}, // KiB: the accounts of a city stay in memory
+			"_stmt_cache_size": {"64"},    // a store has some thirty statements
+			"_cache_size":      {"-8192"}, // KiB, for each connection
 		}
 		db.DB = sql.OpenDB(sqliteFile("file:" + (&url.URL{Path: address}).EscapedPath() + "?" + q.Encode()))
 	}

@@ -74,7 +74,8 @@ func (e *sqlite) connect(ctx context.Context) (err error) {
 	// The connection stays ours after Raw: nobody else is given it before drop.
 	return e.conn.Raw(func(d any) error {
 		e.driver = d.(*sqlite3.SQLiteConn)
-		return nil
+		_, err := e.driver.Exec("PRAGMA cache_size = -65536", nil) // KiB: the accounts of a city stay in memory
+		return err
 	})
 }
 
