@@ -218,7 +218,11 @@ func (b *plainBatch) sqlite(conn *sqlite3.SQLiteConn) error {
 			return err
 		}
 		for i := 0; i < n && err == nil; i++ {
-			_, err = st.Exec(args(i)) //nolint:staticcheck // the driver's own connection has no other way without a context
+			var named []driver.NamedValue
+			for j, v := range args(i) {
+				named = append(named, driver.NamedValue{Ordinal: j + 1, Value: v})
+			}
+			_, err = st.(driver.StmtExecContext).ExecContext(context.Background(), named)
 		}
 		return errors.Join(err, st.Close())
 	}
