@@ -35,6 +35,7 @@ const (
 // minute, a quarter of them in the first second, each sends the same key six
 // times in all, and 200 payments a second go on. Half of the buyers buy, the
 // others reserve and take what they reserved.
+// MC-2: first come, first served, and not one too many.
 func TestDrill_OpeningOfASale(t *testing.T) {
 	d := drill{buyers: 10_000, units: 1480, lasts: 10 * time.Second}
 	full := ci() && !testing.Short() && !raced

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -145,5 +144,3 @@ func eventually(t testing.TB, what string, condition func() bool) {
 	}
 	t.Fatalf("waited a minute for %s", what)
 }
-
-func isPostgres(address string) bool { return strings.HasPrefix(address, "postgres") }
