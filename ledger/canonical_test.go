@@ -1,9 +1,12 @@
 package ledger_test
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -25,9 +28,16 @@ func FuzzDigest(f *testing.F) { f.Fuzz(rapid.MakeFuzz(requestReadsBack)) }
 
 func sealReadsBack(t *rapid.T) {
 	want := rapid.SliceOfN(rapid.Custom(anyPosted), 0, 3).Draw(t, "posted")
+	before := word.Draw(t, "seal before")
 	var b []byte
+	var list []*ledger.Posted
 	for i := range want {
 		b = ledger.AppendPosted(b, &want[i])
+		list = append(list, &want[i])
+	}
+	sum := sha256.Sum256(slices.Concat(binary.BigEndian.AppendUint64(nil, uint64(len(before))), []byte(before), b))
+	if seal := ledger.Seal(before, list); seal != hex.EncodeToString(sum[:]) {
+		t.Fatalf("the seal %s is not that of what is read back", seal)
 	}
 	r := reader{rest: b}
 	var got []ledger.Posted

@@ -206,6 +206,8 @@ func TestVerify_NamesTheFault(t *testing.T) {
 		"a balance":                  {"balances after", entry(pay, func(e *ledger.Entry) { e.CreditAfter++ })},
 		"a balance below zero":       {"overdrawn", func(f *forged) { f.amount(pay, 101) }},
 		"beyond the limit":           {"more than its limit", func(f *forged) { f.amount(charge, 1001) }},
+		"more held than there is":    {"overdrawn", func(f *forged) { f.hold("lot", "till", 101) }},
+		"held beyond the limit":      {"more than its limit", func(f *forged) { f.hold("funds", "lot", 901) }},
 		"what the resident had":      {"the resident has", entry(pay, func(e *ledger.Entry) { e.ResidentAfter = 1 })},
 		"another resident":           {"the resident has", at(pay, func(p *ledger.Posted) { p.Resident = "r2" })},
 		"the entry before":           {"entries before it", entry(cancel, func(e *ledger.Entry) { e.DebitPrev = 1 })},
@@ -328,6 +330,19 @@ func original(t *testing.T) *forged {
 // the rule that it breaks can tell.
 func (f *forged) amount(i int, to ledger.Yen) {
 	f.posted[i].Entries[0].Amount = to
+	f.order()
+}
+
+// hold makes the hold, and what ended it, one of another amount.
+func (f *forged) hold(debit, credit ledger.AccountID, held ledger.Yen) {
+	for i := range f.posted {
+		switch e := &f.posted[i].Entries[0]; f.posted[i].Kind {
+		case ledger.Hold:
+			e.Debit, e.Credit, e.Held = debit, credit, held
+		case ledger.Capture:
+			e.Debit, e.Credit, e.Held = debit, credit, -held
+		}
+	}
 	f.order()
 }
 

@@ -78,7 +78,7 @@ func TestWriter_TakesPaymentsFirstAndAShareOfSales(t *testing.T) {
 	s := script()
 	w := ledger.NewIdleWriter(s, 2000, never)
 	var requests []*ledger.Request
-	for i := range 300 {
+	for i := range 350 {
 		requests = append(requests, hand(t, w, sale(fmt.Sprint("s", i)))...)
 	}
 	for i := range 900 {
@@ -93,7 +93,7 @@ func TestWriter_TakesPaymentsFirstAndAShareOfSales(t *testing.T) {
 		sizes = append(sizes, len(ids))
 	}
 	// 900 payments and what fits of the sales' share, then sales by their share.
-	if d := cmp.Diff([]int{1000, 200}, sizes); d != "" {
+	if d := cmp.Diff([]int{1000, 200, 50}, sizes); d != "" {
 		t.Error(d)
 	}
 	if last := slices.IndexFunc(s.got[0], func(id string) bool { return id[0] == 's' }); last != 900 {
@@ -320,6 +320,39 @@ func TestWriter_ADiskThatFailsWhileItIsCheckedStopsItToo(t *testing.T) {
 		t.Errorf("the writer's fault is %v, want ErrStorage alone", err)
 	}
 }
+
+// After the disk has failed nothing is written any more, not even the other half
+// of a batch, nor by a sweep.
+func TestWriter_WritesNothingAfterTheStorageFailed(t *testing.T) {
+	s := script()
+	s.post = func(txs []ledger.Transaction) ([]ledger.Outcome, error) {
+		if len(txs) > 1 {
+			return nil, errors.New("out of range")
+		}
+		return nil, ledger.ErrStorage
+	}
+	w := ledger.NewIdleWriter(s, 10, never)
+	r := hand(t, w, payment("a"), payment("b"))
+	w.Turn(t.Context())
+	if d := cmp.Diff([][]string{{"a", "b"}, {"a"}}, s.got); d != "" {
+		t.Error(d)
+	}
+	if _, err := r[1].Stopped(w.Fault()); !errors.Is(err, ledger.ErrUnavailable) || !errors.Is(err, ledger.ErrStorage) {
+		t.Errorf("the other half: got %v, want ErrUnavailable for the storage", err)
+	}
+	swept := &due{script()}
+	swept.post = func([]ledger.Transaction) ([]ledger.Outcome, error) { return nil, ledger.ErrStorage }
+	w = ledger.NewIdleWriter(swept, 10, never)
+	w.Turn(t.Context())
+	if err := w.Fault(); !errors.Is(err, ledger.ErrStorage) {
+		t.Errorf("after a sweep the writer's fault is %v, want ErrStorage", err)
+	}
+}
+
+// due is a store in which something always is.
+type due struct{ *scripted }
+
+func (due) Due(context.Context) (bool, error) { return true, nil }
 
 // What was begun when the process is told to end is carried through and
 // answered; what comes later is not recorded.

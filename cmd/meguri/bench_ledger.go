@@ -59,7 +59,7 @@ type engineBench func(context.Context, engineUnderTest, ledgerScale) ([]figure, 
 
 func (p *program) onEngines(ctx context.Context, quick bool, parts ...engineBench) (_ []figure, err error) {
 	p.collectLess() // as a server does
-	scale := ledgerScale{each: 8 * time.Second, accounts: 100_000, growth: 10_000_000, sample: 300_000, foldBatch: 3000}
+	scale := ledgerScale{each: 5 * time.Second, accounts: 100_000, growth: 10_000_000, sample: 300_000, foldBatch: 3000}
 	if quick {
 		scale = ledgerScale{each: 300 * time.Millisecond, accounts: 2000, growth: 20_000, sample: 5000, foldBatch: 20}
 	}

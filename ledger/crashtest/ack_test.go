@@ -54,11 +54,7 @@ func TestLostAnswer_ClientsLearnTheTruth(t *testing.T) {
 		}
 		return true
 	}
-	rounds := 2
-	if ci() {
-		rounds = 6
-	}
-	for round := range rounds {
+	for round := range sized(t, "rounds", 1, 3) {
 		name := fmt.Sprintf("a%d", round)
 		dir := newRound(t, name)
 		o := openOffice(t, through(t, b.address, p))

@@ -59,6 +59,9 @@ func TestDisk_AFailureStopsTheWriter(t *testing.T) {
 
 // C6: and the program that serves ends, with a code that says so.
 func TestDisk_AFailureEndsTheProgram(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: the program is not built")
+	}
 	program := filepath.Join(t.TempDir(), "meguri")
 	build := exec.Command("go", "build", "-tags", "duckdb_arrow", "-o", program, "./cmd/meguri")
 	build.Dir = filepath.Join("..", "..")

@@ -16,12 +16,7 @@ import (
 // C2: kill -9 of the program, of a backend of the database server and of the
 // whole server, again and again on one ledger, while 64 clients send.
 func TestKill_WhatWasAnsweredStands(t *testing.T) {
-	rounds := *roundsFlag
-	if ci() {
-		rounds = 200
-	} else {
-		t.Logf("%d rounds of kills; with CI=true there are 200", rounds)
-	}
+	rounds := sized(t, "rounds of kills", *roundsFlag, 200)
 	t.Run("sqlite", func(t *testing.T) {
 		b := openBooks(t, newFile(t))
 		kills(t, b, rounds*2/5, func(r *rand.Rand, round int, w *worker, _, _ string) {
@@ -76,7 +71,7 @@ func kills(t *testing.T, b *books, rounds int, kill func(r *rand.Rand, round int
 		eventually(t, "the first answers", func() bool { return answers(dir, name) > 0 })
 		time.Sleep(time.Duration(r.Int64N(int64(200 * time.Millisecond))))
 		kill(r, round, w, dir, name)
-		b.kills++
+		b.breaks++
 		if b.db == nil {
 			b.open(t)
 		}

@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	roundsFlag = flag.Int("crash.rounds", 30, "how many kills; with CI=true always 200")
+	roundsFlag = flag.Int("crash.rounds", 30, "how many kills; the whole run in CI always has 200")
 	seedFlag   = flag.Uint64("crash.seed", 0, "repeat the choices of a failing run; 0 draws new ones")
 )
 
@@ -36,8 +36,19 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// ci reports whether nothing may be skipped or made smaller.
-func ci() bool { return os.Getenv("CI") == "true" }
+// ci reports whether nothing may be skipped, and full whether nothing may be made
+// smaller either: what -short or the race detector runs in CI is the second time.
+func ci() bool   { return os.Getenv("CI") == "true" }
+func full() bool { return ci() && !testing.Short() && !raced }
+
+// sized is the size of a test: less of it where it need not be full.
+func sized(t testing.TB, what string, small, whole int) int {
+	if full() {
+		return whole
+	}
+	t.Logf("%d %s; with CI=true, and neither -short nor -race, %d", small, what, whole)
+	return small
+}
 
 // seeded returns the source of a test's choices.
 func seeded(t testing.TB) *rand.Rand {
@@ -137,7 +148,7 @@ func open(t testing.TB, address string) *sqldb.DB {
 // eventually waits for a condition, for as long as a slow machine may need.
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if condition() {
 			return
 		}

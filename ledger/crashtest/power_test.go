@@ -241,11 +241,11 @@ func TestPowerLoss_TheLedgerIsAPrefix(t *testing.T) {
 	}
 	var killed, dark []point
 	first := r.IntN(len(rec.calls) - 300)
-	for i := range 250 {
+	for i := range sized(t, "kills", 50, 250) {
 		killed = append(killed, point{first + i + 1, whole, r.Uint64()})
 	}
 	fates := []fate{mixed, mixed, mixed, none, last}
-	for i := range 600 {
+	for i := range sized(t, "losses of power", 120, 600) {
 		dark = append(dark, point{1 + r.IntN(len(rec.calls)), fates[i%len(fates)], r.Uint64()})
 	}
 	for name, points := range map[string][]point{"killed at each call": killed, "power": dark} {
@@ -271,7 +271,7 @@ func TestPowerLoss_AfterACheckpointThatFailed(t *testing.T) {
 		t.Fatal("no sync failed")
 	}
 	var points []point
-	for range 150 {
+	for range sized(t, "losses of power", 50, 150) {
 		points = append(points, point{1 + r.IntN(len(rec.calls)), mixed, r.Uint64()})
 	}
 	acked, err := rec.check(t, points)

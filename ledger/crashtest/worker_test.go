@@ -170,7 +170,7 @@ func (c *client) run(ctx context.Context, ops int) {
 
 func (c *client) send(ctx context.Context, o *op) bool {
 	var end time.Time
-	for ; ; time.Sleep(10 * time.Millisecond) {
+	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 80*time.Millisecond) {
 		outcome, err := c.writer.Post(context.Background(), o.tx())
 		if err == nil || ledger.IsRefusal(err) {
 			c.write("A %s", answerOf(outcome, err, c.size()))
@@ -197,6 +197,7 @@ func (c *client) send(ctx context.Context, o *op) bool {
 		case now.After(end):
 			return false
 		}
+		time.Sleep(wait)
 	}
 }
 
