@@ -131,13 +131,11 @@ func (d drill) run(t *testing.T, address string) (p99 time.Duration) {
 					unpaid.Add(1)
 				}
 				payments.add(time.Since(due))
-				note(start, due, time.Since(due))
 			})
 		}
 	})
 	wg.Wait()
 	took := time.Since(start)
-	dump(t)
 
 	fund, err := b.store.Balance(t.Context(), ledger.FundsID(sale, ledger.FundsPaid))
 	if err != nil {
