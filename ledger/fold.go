@@ -197,6 +197,7 @@ type Mark struct {
 func Fold(s *State, batch []Transaction, now time.Time) *Delta {
 	f := folder{State: s, now: now.UTC().Truncate(time.Microsecond), size: len(batch)}
 	f.delta = &Delta{Outcomes: make([]Outcome, len(batch)), Posted: make([]*Posted, 0, len(batch))}
+	f.touched = make([]*slot, 0, 2*len(batch))
 	if len(s.known) < len(batch) { // rather than growing, again and again
 		known := make(map[string]Known, len(s.known)+len(batch))
 		maps.Copy(known, s.known)
@@ -206,6 +207,7 @@ func Fold(s *State, batch []Transaction, now time.Time) *Delta {
 	for i := range batch {
 		f.delta.Outcomes[i] = f.fold(&batch[i])
 	}
+	f.delta.Accounts = make([]*Balance, 0, len(f.touched))
 	for _, a := range f.touched {
 		switch {
 		case a.opened:

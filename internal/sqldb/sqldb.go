@@ -79,10 +79,12 @@ func Open(ctx context.Context, address string) (*DB, error) {
 			return nil, fmt.Errorf("open postgres database: %w", err)
 		}
 		// Every statement of ours has its index. A plan must not turn into a scan
-		// because a table was empty when it was made.
+		// because a table was empty when it was made: neither of one table, nor of
+		// one for every row, or all rows, of another.
 		config.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
-		config.RuntimeParams["enable_seqscan"] = "off"
-		config.RuntimeParams["jit"] = "off"
+		for _, way := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material", "jit"} {
+			config.RuntimeParams[way] = "off"
+		}
 		config.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt(LeaseTime.Milliseconds(), 10)
 		db.Dialect, db.DB = Postgres, stdlib.OpenDB(*config)
 	} else {

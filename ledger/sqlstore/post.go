@@ -162,7 +162,7 @@ const lookAfter = 20
 func (s *Store) post(ctx context.Context, txs []ledger.Transaction) (_ []ledger.Outcome, more bool, err error) {
 	now := s.now()
 	needs := ledger.NeedsOf(txs)
-	bound := max(now.UnixMicro(), s.kept.head.at) + int64(len(txs)) + 1
+	bound := max(now.UnixMicro(), s.kept.head.at) + slackOf(txs)
 	if s.kept.state != nil && s.kept.careful == 0 && s.engine.unseen() && bound < s.kept.nextDue {
 		if m := s.kept.state.Missing(needs); len(m.Parents)+len(m.Accounts)+len(m.Residents)+len(m.Periods)+len(m.Closes) == 0 {
 			outcomes, err := s.finish(txs, now, func(r *rows) error { return s.engine.write(ctx, r) })
@@ -176,6 +176,10 @@ func (s *Store) post(ctx context.Context, txs []ledger.Transaction) (_ []ledger.
 	return s.look(ctx, txs, needs, now)
 }
 
+// slackOf is how far a batch may carry ledger time beyond the clock, in
+// microseconds: one for each transaction and for each hold that it releases.
+func slackOf(txs []ledger.Transaction) int64 { return int64(len(txs)) + maxDue + 1 }
+
 // look posts a batch after reading what it needs and what is not kept.
 func (s *Store) look(ctx context.Context, txs []ledger.Transaction, needs ledger.Needs, now time.Time) (_ []ledger.Outcome, more bool, err error) {
 	session, err := s.engine.begin(ctx)
@@ -183,7 +187,7 @@ func (s *Store) look(ctx context.Context, txs []ledger.Transaction, needs ledger
 		return nil, false, err
 	}
 	defer session.end()
-	slack := int64(len(txs)) + 1
+	slack := slackOf(txs)
 	w := want{Needs: needs, due: true, until: now.UnixMicro() + slack, slack: slack}
 	if s.kept.state != nil {
 		w.Needs = s.kept.state.Missing(needs)
