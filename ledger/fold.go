@@ -47,7 +47,7 @@ type State struct {
 	LastAt  time.Time
 
 	accounts map[AccountID]*slot
-	lots     map[string][]*slot // of a resident, in the order of spending
+	holders  map[string]*holder
 	known    map[string]Known
 	periods  map[period][]*slot // takings accounts
 	closed   map[period]bool
@@ -71,6 +71,8 @@ type (
 		Balance
 		opened, changed bool // by this batch
 	}
+	// holder is a resident in a State.
+	holder struct{ lots []*slot } // in the order of spending
 	period struct {
 		programme ProgrammeID
 		lastDay   string
@@ -81,7 +83,7 @@ type (
 func NewState(last Seq, at time.Time) *State {
 	return &State{
 		LastSeq: last, LastAt: at,
-		accounts: map[AccountID]*slot{}, lots: map[string][]*slot{}, known: map[string]Known{},
+		accounts: map[AccountID]*slot{}, holders: map[string]*holder{}, known: map[string]Known{},
 		periods: map[period][]*slot{}, closed: map[period]bool{},
 		absent: map[AccountID]bool{}, residents: map[string]bool{}, programmes: map[ProgrammeID]bool{},
 	}
@@ -101,14 +103,18 @@ func (s *State) insert(a *slot) {
 	delete(s.absent, a.ID)
 	switch a.Kind {
 	case ResidentLot:
-		list := s.lots[a.Owner]
-		at, _ := slices.BinarySearchFunc(list, a, func(b, c *slot) int {
+		h := s.holders[a.Owner]
+		if h == nil {
+			h = &holder{}
+			s.holders[a.Owner] = h
+		}
+		at, _ := slices.BinarySearchFunc(h.lots, a, func(b, c *slot) int {
 			if b.before(&c.Balance) {
 				return -1
 			}
 			return 1
 		})
-		s.lots[a.Owner] = slices.Insert(list, at, a)
+		h.lots = slices.Insert(h.lots, at, a)
 	case ShopUnsettled:
 		key := period{a.Programme, a.Period}
 		s.periods[key] = append(s.periods[key], a)
@@ -122,7 +128,8 @@ func (s *State) remove(a *slot) {
 	is := func(b *slot) bool { return a == b }
 	switch a.Kind {
 	case ResidentLot:
-		s.lots[a.Owner] = slices.DeleteFunc(s.lots[a.Owner], is)
+		h := s.holders[a.Owner]
+		h.lots = slices.DeleteFunc(h.lots, is)
 	case ShopUnsettled:
 		key := period{a.Programme, a.Period}
 		s.periods[key] = slices.DeleteFunc(s.periods[key], is)
@@ -217,10 +224,6 @@ func Fold(s *State, batch []Transaction, now time.Time) *Delta {
 		}
 		a.changed, a.opened = false, false
 	}
-	// One order of writing, whatever the order of touching.
-	byID := func(a, b *Balance) int { return strings.Compare(string(a.ID), string(b.ID)) }
-	slices.SortFunc(f.delta.Accounts, byID)
-	slices.SortFunc(f.delta.Opened, byID)
 	return f.delta
 }
 
@@ -235,13 +238,15 @@ type folder struct {
 	room    []Entry
 
 	// Of the transaction that is being decided:
-	at     time.Time // its ledger time
-	judge  time.Time // the instant at which expiries are judged
-	today  string    // its business day
-	posted *Posted
-	undo   [][2]*slot // debit and credit of each entry
-	fresh  []*slot    // accounts that it opened
-	marks  int        // of the delta, before it
+	at       time.Time // its ledger time
+	judge    time.Time // the instant at which expiries are judged
+	today    string    // its business day
+	posted   *Posted
+	holder   *holder // of the resident who was last looked up
+	resident string
+	undo     [][2]*slot // debit and credit of each entry
+	fresh    []*slot    // accounts that it opened
+	marks    int        // of the delta, before it
 }
 
 func (f *folder) fold(tx *Transaction) Outcome {
@@ -590,7 +595,7 @@ func (f *folder) move(debit, credit *slot, amount, held Yen) Refusal {
 	}
 	e.DebitAfter, e.CreditAfter = debit.Value(), credit.Value()
 	if f.posted.Resident != "" {
-		for _, lot := range f.lots[f.posted.Resident] {
+		for _, lot := range f.lots(f.posted.Resident) {
 			if lot.Programme == e.Programme {
 				e.ResidentAfter += lot.Value()
 			}
@@ -602,6 +607,16 @@ func (f *folder) move(debit, credit *slot, amount, held Yen) Refusal {
 		return ErrOverflow
 	}
 	return ""
+}
+
+// lots are those of a resident, in the order of spending.
+func (f *folder) lots(resident string) []*slot {
+	if f.holder == nil || f.resident != resident {
+		if f.resident, f.holder = resident, f.holders[resident]; f.holder == nil {
+			return nil
+		}
+	}
+	return f.holder.lots
 }
 
 func (f *folder) touch(a *slot) {
@@ -618,7 +633,7 @@ func (f *folder) spend(tx *Transaction, sp *Spend, held bool) Refusal {
 		return refusal
 	}
 	rest := sp.Amount
-	for _, lot := range f.lots[tx.Resident] {
+	for _, lot := range f.lots(tx.Resident) {
 		if rest == 0 {
 			break
 		}

@@ -266,7 +266,7 @@ func TestPowerLoss_TheLedgerIsAPrefix(t *testing.T) {
 // again. Nothing may be lost for it.
 func TestPowerLoss_AfterACheckpointThatFailed(t *testing.T) {
 	r := seeded(t)
-	rec := record(t, r, "sync:ledger.sqlite:5:1", "", 1000)
+	rec := record(t, r, "sync:ledger.sqlite:2:1", "", 2000)
 	if failed := slices.IndexFunc(rec.calls, func(c call) bool { return c.failed }); failed < 0 {
 		t.Fatal("no sync failed")
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sort"
 	"time"
 
 	"github.com/google/uuid"
@@ -322,14 +323,26 @@ func (s *Store) rowsOf(d *ledger.Delta, h head, state *ledger.State) *rows {
 		r.opened = append(r.opened, r.next.accounts)
 		s.kept.numbers[b.ID] = r.next.accounts
 	}
+	r.changed = make([]int64, 0, len(d.Accounts))
 	for _, b := range d.Accounts {
 		r.changed = append(r.changed, s.kept.numbers[b.ID])
 	}
+	sort.Sort((*byNumber)(r)) // rows that lie together are written together
 	r.next.batch++
 	r.next.seq = state.LastSeq
 	r.next.at = micros(state.LastAt)
 	r.next.seal = ledger.Seal(h.seal, d.Posted)
 	return r
+}
+
+// byNumber sorts the changed accounts of a batch and their numbers.
+type byNumber rows
+
+func (r *byNumber) Len() int           { return len(r.changed) }
+func (r *byNumber) Less(i, j int) bool { return r.changed[i] < r.changed[j] }
+func (r *byNumber) Swap(i, j int) {
+	r.changed[i], r.changed[j] = r.changed[j], r.changed[i]
+	r.delta.Accounts[i], r.delta.Accounts[j] = r.delta.Accounts[j], r.delta.Accounts[i]
 }
 
 // Stands implements ledger.Store.
