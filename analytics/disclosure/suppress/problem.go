@@ -1,0 +1,215 @@
+package suppress
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"math"
+	"slices"
+)
+
+// Contribution is what one respondent put into a leaf. A respondent is whoever
+// acts as one: a holding with several shops is one.
+type Contribution struct {
+	Respondent int32
+	Amount     float64 // ≥ 0, in the unit of the table
+}
+
+// Fate is what may become of a cell.
+type Fate int
+
+// The fates of a cell.
+const (
+	Free     Fate = iota // to be decided
+	Shown                // must be published: it was before, or it was asked for
+	Withheld             // must be hidden: it is sensitive, or it was hidden before
+)
+
+// Cell is a cell of one of the tables: the sum of some leaves.
+type Cell struct {
+	Leaves []int32 // ascending, without repeats
+	Cost   float64 // of hiding it, > 0
+	Fate   Fate
+	// Sensitive cells need protection: no outsider may learn that the value is
+	// below value+Up or above value−Down, and for ratio rules no respondent may
+	// come as near as that to another one.
+	Sensitive bool
+	Up, Down  float64
+}
+
+// Problem is a group of tables that are protected together, over the finest
+// partition that they have in common: its parts are the leaves. Tables that
+// share cells, hierarchies and earlier releases are all cells over the leaves.
+type Problem struct {
+	Leaves [][]Contribution // of each leaf, one for each respondent in it
+	Cells  []Cell
+	// Percent is p of the p % rule: no respondent may estimate another one's
+	// amount within p %. With 0 respondents are not attackers.
+	Percent float64
+}
+
+// ErrMalformed says that a problem is not one.
+var ErrMalformed = errors.New("the tables cannot be protected as they are given")
+
+func (p *Problem) check() error {
+	for i, leaf := range p.Leaves {
+		for k, c := range leaf {
+			switch {
+			case math.IsNaN(c.Amount) || math.IsInf(c.Amount, 0):
+				return fmt.Errorf("%w: leaf %d has a contribution that is no number", ErrMalformed, i)
+			case c.Amount < 0:
+				return fmt.Errorf("%w: leaf %d has a negative contribution", ErrMalformed, i)
+			case k > 0 && leaf[k-1].Respondent >= c.Respondent:
+				return fmt.Errorf("%w: leaf %d names a respondent twice or out of order", ErrMalformed, i)
+			}
+		}
+	}
+	for i := range p.Cells {
+		c := &p.Cells[i]
+		for k, l := range c.Leaves {
+			if l < 0 || int(l) >= len(p.Leaves) || k > 0 && c.Leaves[k-1] >= l {
+				return fmt.Errorf("%w: cell %d names a leaf that is not there, or names it twice or out of order", ErrMalformed, i)
+			}
+		}
+		switch {
+		case !(c.Cost > 0) || math.IsInf(c.Cost, 0):
+			return fmt.Errorf("%w: cell %d has no cost", ErrMalformed, i)
+		case c.Sensitive && !(c.Up >= 0 && c.Down >= 0) || math.IsInf(c.Up, 0) || math.IsInf(c.Down, 0):
+			return fmt.Errorf("%w: cell %d has no levels of protection", ErrMalformed, i)
+		}
+	}
+	return nil
+}
+
+// model is a problem without what cannot move: leaves that are nobody's are
+// known to be 0, and cells over the same leaves are one.
+type model struct {
+	percent float64
+	value   []float64 // of each leaf
+	parts   [][]Contribution
+	cells   []Cell
+	origin  [][]int32 // the problem's cells that each of these stands for
+	of      [][]int32 // cells of each leaf
+	total   []float64 // of each cell
+}
+
+func newModel(p *Problem) (*model, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	m := &model{percent: p.Percent}
+	number := make([]int32, len(p.Leaves))
+	for i, leaf := range p.Leaves {
+		sum := 0.0
+		for _, c := range leaf {
+			sum += c.Amount
+		}
+		if number[i] = -1; sum > 0 {
+			number[i] = int32(len(m.value))
+			m.value = append(m.value, sum)
+			m.parts = append(m.parts, leaf)
+		}
+	}
+	m.of = make([][]int32, len(m.value))
+	seed := maphash.MakeSeed()
+	known := map[uint64][]int32{}
+	for i := range p.Cells {
+		c := p.Cells[i]
+		leaves := make([]int32, 0, len(c.Leaves))
+		for _, l := range c.Leaves {
+			if number[l] >= 0 {
+				leaves = append(leaves, number[l])
+			}
+		}
+		if len(leaves) == 0 {
+			continue
+		}
+		var h maphash.Hash
+		h.SetSeed(seed)
+		for _, l := range leaves {
+			maphash.WriteComparable(&h, l)
+		}
+		key, at := h.Sum64(), int32(-1)
+		for _, k := range known[key] {
+			if slices.Equal(m.cells[k].Leaves, leaves) {
+				at = k
+				break
+			}
+		}
+		if at < 0 {
+			at = int32(len(m.cells))
+			known[key] = append(known[key], at)
+			c.Leaves = leaves
+			m.cells = append(m.cells, c)
+			m.origin = append(m.origin, []int32{int32(i)})
+			sum := 0.0
+			for _, l := range leaves {
+				m.of[l] = append(m.of[l], at)
+				sum += m.value[l]
+			}
+			m.total = append(m.total, sum)
+			continue
+		}
+		one := &m.cells[at]
+		one.Cost += c.Cost
+		one.Up, one.Down = max(one.Up, c.Up), max(one.Down, c.Down)
+		one.Sensitive = one.Sensitive || c.Sensitive
+		if c.Fate != Free {
+			if one.Fate != Free && one.Fate != c.Fate {
+				return nil, &InfeasibleError{Cells: []int{int(m.origin[at][0]), i}}
+			}
+			one.Fate = c.Fate
+		}
+		m.origin[at] = append(m.origin[at], int32(i))
+	}
+	for i := range m.cells {
+		c := &m.cells[i]
+		if c.Sensitive {
+			if c.Fate == Shown {
+				return nil, &InfeasibleError{Cells: []int{int(m.origin[i][0])}}
+			}
+			c.Fate = Withheld
+		}
+	}
+	return m, nil
+}
+
+// InfeasibleError says that some cells cannot be protected while others must be
+// published.
+type InfeasibleError struct {
+	Cells []int // sensitive ones that stay open
+	Shown []int // published ones, of which hiding these is enough
+}
+
+func (e *InfeasibleError) Error() string {
+	return fmt.Sprintf("%d sensitive cells cannot be protected while %d cells must be published", len(e.Cells), len(e.Shown))
+}
+
+// own is a respondent's part of a leaf.
+func (m *model) own(leaf, respondent int32) float64 {
+	parts := m.parts[leaf]
+	i, found := slices.BinarySearchFunc(parts, respondent, func(c Contribution, r int32) int { return cmp.Compare(c.Respondent, r) })
+	if !found {
+		return 0
+	}
+	return parts[i].Amount
+}
+
+// parties are the amounts of the respondents in a cell, the largest first.
+func (m *model) parties(cell int32) []Contribution {
+	sums := map[int32]float64{}
+	for _, l := range m.cells[cell].Leaves {
+		for _, c := range m.parts[l] {
+			sums[c.Respondent] += c.Amount
+		}
+	}
+	all := make([]Contribution, 0, len(sums))
+	for r, a := range sums {
+		all = append(all, Contribution{r, a})
+	}
+	slices.SortFunc(all, func(a, b Contribution) int {
+		return cmp.Or(cmp.Compare(b.Amount, a.Amount), cmp.Compare(a.Respondent, b.Respondent))
+	})
+	return all
+}
