@@ -72,7 +72,29 @@ type Query struct {
 	Zero   bool     `json:"zero_yen,omitempty"` // a payment of 0 yen counts; by default it is a test or a void
 }
 
+// Party is who can stand behind a cell.
+type Party string
+
+// The parties: each shop, and each person.
+const (
+	ByShop   Party = "shop"
+	ByPerson Party = "person"
+)
+
+// Part is what one party has in one cell of a cut. It is as raw as a table.
+type Part struct {
+	Keys     []string // one for each dimension of the cut
+	Party    string   // shop or pseudonym; "" is nobody known
+	Yen      float64
+	Payments int64
+}
+
 // Engine answers queries over a lake. Package duck has the one there is.
 type Engine interface {
 	Run(ctx context.Context, q Query) (Table, error)
+	// Behind tells who stands behind the cells of a query's cut. The query's
+	// metric does not matter.
+	Behind(ctx context.Context, q Query, p Party) ([]Part, error)
+	// Snapshot is the number of the lake's snapshot.
+	Snapshot(ctx context.Context) (int64, error)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"meguri/analytics"
+	"meguri/analytics/analyticstest"
 	"meguri/ledger"
 	"meguri/ledger/ledgertest"
 	"meguri/ledger/programme"
@@ -159,6 +160,16 @@ func (m *memory) DeleteClient(_ context.Context, id string) error {
 // engine answers every query of the registry of metrics with invented numbers:
 // one cell without dimensions, otherwise three of which one is small.
 type engine struct{ now func() time.Time }
+
+// Behind implements analytics.Engine.
+func (e engine) Behind(ctx context.Context, q analytics.Query, p analytics.Party) ([]analytics.Part, error) {
+	q.Metric = "M01a"
+	table, err := e.Run(ctx, q)
+	return analyticstest.Behind(table, p), err
+}
+
+// Snapshot implements analytics.Engine.
+func (e engine) Snapshot(context.Context) (int64, error) { return 7, nil }
 
 func (e engine) Run(_ context.Context, q analytics.Query) (analytics.Table, error) {
 	q, metric, dims, err := q.Resolve()

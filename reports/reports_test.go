@@ -195,7 +195,11 @@ func TestSuppressed_IsNeverShown(t *testing.T) {
 			{Metric: "M01a", By: []string{"industry"}}, {Metric: "M03", By: []string{"age_band", "sex"}, Shop: "s-001"}, {Metric: "M02", By: []string{"weekday", "hour"}, Shop: "s-001"},
 		} {
 			q.From, q.To = "2026-10-01", "2026-11-30"
-			r := released(t, e, disclosure.Owner, q)
+			audience := disclosure.Owner
+			if q.Shop == "" {
+				audience = disclosure.City
+			}
+			r := released(t, e, audience, q)
 			if r.Hidden() == 0 {
 				t.Fatalf("%s by %v hides no cell: the test shows nothing", q.Metric, q.By)
 			}
@@ -442,7 +446,7 @@ func ExampleText() {
 	// 対象期間: 2026-10-01 – 2026-11-30
 	// データの時点: 2026-11-21T00:30:00+09:00
 	// データの版: 42
-	// 秘匿の規則: 版 2026-11.2、利用者5人未満のセルを秘匿
+	// 秘匿の規則: 版 2026-11.3、利用者5人未満のセルを秘匿
 	// 秘匿したセル: 1
 	// 公表処理の時刻: 2026-11-21T09:05:00+09:00
 	// 秘匿は人数が少ないため公表しない値で、0ではありません。

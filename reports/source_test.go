@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"meguri/analytics"
+	"meguri/analytics/analyticstest"
 	"meguri/analytics/disclosure"
 )
 
@@ -54,6 +55,14 @@ var testMetrics = map[string]analytics.Metric{
 		Measures: []analytics.Column{col("history", "履歴基準", "History basis", analytics.Ratio), col("within", "期間内基準", "Within basis", analytics.Ratio),
 			col("active", "利用者", "Active", analytics.Persons), col("returning", "以前にも利用", "Returning", analytics.Persons), col("twice", "2日以上", "Twice", analytics.Persons)}},
 }
+
+func (t town) Behind(ctx context.Context, q analytics.Query, p analytics.Party) ([]analytics.Part, error) {
+	q.Metric = "M01a"
+	table, err := t.Run(ctx, q)
+	return analyticstest.Behind(table, p), err
+}
+
+func (t town) Snapshot(context.Context) (int64, error) { return 42, nil }
 
 func (t town) Run(_ context.Context, q analytics.Query) (analytics.Table, error) {
 	m, ok := testMetrics[q.Metric]

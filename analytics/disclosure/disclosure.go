@@ -2,61 +2,23 @@
 // only place that makes a [Released] table, and a Released table is the only
 // thing that reports can take. Start with [Gate.Release].
 //
-// This first form hides every cell with fewer persons behind it, or behind a
-// group of persons that it counts, than the rule set's minimum, and, for the
-// public, with too few shops. Cells that give a hidden one away by subtraction
-// from others are not yet hidden too.
+// A table is judged by the rule set of its audience. A cell is hidden when it is
+// sensitive itself (too few persons or shops behind it, or one of them too large
+// a part of it), and when it is needed to keep another one hidden: package
+// suppress decides that for all cuts of a view together, and for views that
+// overlap in time, so that no cell can be had by subtraction from any others.
+// What was released is in the register, and what is released later is fitted to
+// it, or refused.
 package disclosure
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"meguri/analytics"
 )
-
-// Audience is who a release is for.
-type Audience string
-
-// The audiences with a rule set.
-const (
-	Public Audience = "public" // anyone
-	City   Audience = "city"   // city and office, under contract
-	Owner  Audience = "shop"   // a merchant, about its own shop
-)
-
-// RuleSet is a version of the rules for an audience. Released tables name it.
-type RuleSet struct {
-	Audience   Audience `json:"audience"`
-	Version    string   `json:"version"`
-	MinPersons int64    `json:"min_persons"` // a cell with fewer persons is hidden, unless nothing happened in it
-	MinShops   int64    `json:"min_shops"`   // the same for shops: a shop's sales are its own
-}
-
-// RuleSets are the rule sets in force. The minimums are those of the research
-// behind the project: 10 persons and 3 shops for the public, 5 persons under
-// contract.
-var RuleSets = []RuleSet{
-	{Audience: Public, Version: "2026-11.2", MinPersons: 10, MinShops: 3},
-	{Audience: City, Version: "2026-11.2", MinPersons: 5},
-	{Audience: Owner, Version: "2026-11.2", MinPersons: 5},
-}
-
-// ErrNoRuleSet: there is no rule set for the audience, so nothing is released.
-var ErrNoRuleSet = errors.New("no rule set for this audience")
-
-// RulesFor returns the rule set in force for an audience.
-func RulesFor(a Audience) (RuleSet, error) {
-	for _, r := range RuleSets {
-		if r.Audience == a {
-			return r, nil
-		}
-	}
-	return RuleSet{}, fmt.Errorf("%w: %q", ErrNoRuleSet, a)
-}
 
 // State says what a cell shows.
 type State int
@@ -64,7 +26,7 @@ type State int
 // The states of a cell. Only a Shown cell has values.
 const (
 	Shown      State = iota
-	Suppressed       // 秘匿: too few persons or shops stand behind it
+	Suppressed       // 秘匿: sensitive, or needed to keep another cell hidden
 )
 
 // Cell is one row of a released table. A hidden cell has no values: there is
@@ -94,46 +56,51 @@ type Released struct {
 	hidden int
 }
 
-// Gate answers queries with released tables. It stands in the query layer:
-// whoever asks through it never holds a raw table.
-type Gate struct {
-	Engine analytics.Engine
-	Now    func() time.Time
-}
-
-// Release runs a query and applies the rule set of the audience to its answer.
-func (g *Gate) Release(ctx context.Context, q analytics.Query, a Audience) (Released, error) {
-	if _, err := RulesFor(a); err != nil {
-		return Released{}, err
-	}
-	t, err := g.Engine.Run(ctx, q)
-	if err != nil {
-		return Released{}, err
-	}
-	return release(t, a, g.Now())
-}
-
-func release(t analytics.Table, a Audience, now time.Time) (Released, error) {
-	rules, err := RulesFor(a)
-	if err != nil {
-		return Released{}, err
-	}
+// release applies a rule set, and the plan of a cut, to a raw table. by is the
+// plan's cut: the query's, and shop where the query names one. A cell that the
+// plan does not know is hidden, unless it is empty.
+func release(t analytics.Table, rules RuleSet, plan *placed, by []string, now time.Time) (Released, error) {
 	r := Released{table: t, rules: rules, at: now.UTC()}
 	r.table.Cells = nil
+	own := len(t.Query.By)
 	for _, raw := range t.Cells {
-		if len(raw.Keys) != len(t.Dims) || len(raw.Values) != len(t.Measures) || raw.Persons < 0 {
+		if len(raw.Keys) != len(t.Dims) || len(raw.Keys) < own || len(raw.Values) != len(t.Measures) || raw.Persons < 0 {
 			return Released{}, fmt.Errorf("release %s: a cell does not fit the table", t.Metric.ID)
 		}
 		c := Cell{Keys: append([]string(nil), raw.Keys...)}
-		if (raw.Persons < rules.MinPersons || raw.Shops < rules.MinShops) && !empty(raw) {
+		keys := raw.Keys[len(raw.Keys)-own:]
+		if len(by) > own {
+			keys = append(slices.Clone(keys), t.Query.Shop)
+		}
+		hidden, known := plan.Hidden[keyOf(by, keys)]
+		few := raw.Persons < rules.MinPersons || raw.Shops < rules.MinShops
+		if (few || hidden || !known) && !empty(raw) {
 			c.State = Suppressed
 			r.hidden++
 		} else {
-			c.values = append([]float64(nil), raw.Values...)
+			for i, v := range raw.Values {
+				c.values = append(c.values, rules.round(v, t.Measures[i].Unit))
+			}
 		}
 		r.cells = append(r.cells, c)
 	}
 	return r, nil
+}
+
+// round brings a value to the rule set's base. Shares and means stay as they
+// are: they are of rounded size already.
+func (r RuleSet) round(v float64, u analytics.Unit) float64 {
+	base := int64(0)
+	switch u {
+	case analytics.Yen:
+		base = r.RoundYen
+	case analytics.Persons, analytics.Visits, analytics.Count:
+		base = r.RoundCount
+	}
+	if base <= 1 || math.IsNaN(v) {
+		return v
+	}
+	return math.Round(v/float64(base)) * float64(base)
 }
 
 // empty reports whether nothing happened in a cell. A cell of payments by nobody

@@ -1,122 +1,272 @@
 package disclosure
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
 	"meguri/analytics"
 )
 
-type fixed struct{ table analytics.Table }
+func newGate(e analytics.Engine) *Gate { return &Gate{Engine: e, Now: after} }
 
-func (f fixed) Run(context.Context, analytics.Query) (analytics.Table, error) { return f.table, nil }
+func mustRelease(t testing.TB, g *Gate, q analytics.Query, a Audience) Released {
+	t.Helper()
+	r, err := g.Release(t.Context(), q, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
 
-func tableOf(cells ...analytics.Cell) analytics.Table {
-	return analytics.Table{
-		Dims:     []analytics.Column{{Name: "shop"}},
-		Measures: []analytics.Column{{Name: "net_yen", Unit: analytics.Yen}},
-		Cells:    cells,
+func ask(metric, from, to string, by ...string) analytics.Query {
+	return analytics.Query{Metric: metric, From: from, To: to, By: by}
+}
+
+// A cell with fewer persons than the rule set asks for is hidden, and what it
+// takes so that it cannot be had by subtraction.
+func TestRelease_HidesSmallCellsAndTheirComplement(t *testing.T) {
+	e := &town{snapshot: 1}
+	for shop, persons := range map[string]int{"big": 60, "mid": 40, "few": 4} {
+		for i := range persons {
+			e.pays = append(e.pays, pay{day: "2026-04-02", shop: shop, person: fmt.Sprint(shop, i), industry: shop, area: "a", age: "20s", home: "h", yen: 1000})
+		}
+	}
+	g := newGate(e)
+	r := mustRelease(t, g, ask("M01a", "2026-04-01", "2026-04-30", "industry"), City)
+	hidden := 0
+	for _, c := range r.Cells() {
+		if _, ok := c.Value(0); !ok {
+			hidden++
+		} else if c.Keys[0] == "few" {
+			t.Error("four persons are shown")
+		}
+	}
+	if hidden != 2 || r.Hidden() != 2 {
+		t.Errorf("%d cells are hidden, want the small one and one to hide it behind", hidden)
+	}
+	if v, ok := mustRelease(t, g, ask("M01a", "2026-04-01", "2026-04-30"), City).Cells()[0].Value(0); !ok || v != 104_000 {
+		t.Errorf("the total is %v, %v", v, ok)
+	}
+	// Another metric of the same cut hides the same cells.
+	for i, c := range mustRelease(t, g, ask("M03", "2026-04-01", "2026-04-30", "industry"), City).Cells() {
+		if c.State != r.Cells()[i].State {
+			t.Errorf("%v is hidden in one metric and shown in another", c.Keys)
+		}
 	}
 }
 
-func TestRelease_HidesCellsOfFewPersons(t *testing.T) {
-	cell := func(persons int64, value float64) analytics.Cell {
-		return analytics.Cell{Keys: []string{"s"}, Values: []float64{value}, Persons: persons, Shops: 3}
+// A total of too few hides everything.
+func TestRelease_NothingOfFew(t *testing.T) {
+	e := &town{snapshot: 1}
+	for i := range 4 {
+		e.pays = append(e.pays, pay{day: "2026-04-02", shop: "s", person: fmt.Sprint(i), industry: fmt.Sprint(i % 2), area: "a", age: "20s", home: "h", yen: 1000})
 	}
-	gate := &Gate{Engine: fixed{tableOf(cell(0, 0), cell(0, 250), cell(1, 100), cell(4, 100), cell(5, 100), cell(9, 100), cell(10, 100), cell(12, math.NaN()))}, Now: time.Now}
-	for audience, want := range map[Audience]string{
-		City:   "o-- -ooo?",
-		Owner:  "o-- -ooo?",
-		Public: "o-- ---o?",
+	for _, by := range [][]string{nil, {"industry"}} {
+		r := mustRelease(t, newGate(e), ask("M01a", "2026-04-01", "2026-04-30", by...), City)
+		if r.Hidden() != len(r.Cells()) {
+			t.Errorf("by %v: %d of %d cells are hidden", by, r.Hidden(), len(r.Cells()))
+		}
+	}
+}
+
+func TestRelease_IsRefused(t *testing.T) {
+	g := newGate(newTown(1, 3000))
+	april := func(by ...string) analytics.Query { return ask("M01a", "2026-04-01", "2026-04-30", by...) }
+	ofShop := april()
+	ofShop.Shop = "s00"
+	zero := april()
+	zero.Zero = true
+	for name, c := range map[string]struct {
+		q    analytics.Query
+		a    Audience
+		want error
+	}{
+		"an unknown audience":           {april(), "press", ErrNoRuleSet},
+		"a recipient without a name":    {april(), Recipient, ErrNotOffered},
+		"a cut that is not offered":     {april("industry", "age_band"), Public, ErrNotOffered},
+		"a shop, to the public":         {ofShop, Public, ErrNotOffered},
+		"payments of 0 yen":             {zero, Public, ErrNotOffered},
+		"half a month":                  {ask("M01a", "2026-04-01", "2026-04-15"), Public, ErrNotOffered},
+		"a month that is not over":      {ask("M01a", "2026-07-01", "2026-07-31"), Public, ErrNotOffered},
+		"all shops, to a shop's keeper": {april(), Owner, ErrNotOffered},
+		"no metric":                     {ask("M99", "2026-04-01", "2026-04-30"), Public, analytics.ErrUnknownMetric},
 	} {
-		r, err := gate.Release(context.Background(), analytics.Query{}, audience)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got strings.Builder
-		for i, c := range r.Cells() {
-			if i == 3 {
-				got.WriteByte(' ')
-			}
-			_, ok := c.Value(0)
-			switch {
-			case c.State == Suppressed:
-				got.WriteByte('-')
-			case ok:
-				got.WriteByte('o')
-			default:
-				got.WriteByte('?')
-			}
-		}
-		if got.String() != want {
-			t.Errorf("%s: got %s, want %s", audience, got.String(), want)
-		}
-		if hidden := strings.Count(want, "-"); r.Hidden() != hidden {
-			t.Errorf("%s: %d cells are counted as hidden, want %d", audience, r.Hidden(), hidden)
+		if _, err := g.Release(t.Context(), c.q, c.a); !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
 	}
 }
 
-// A shop's sales are its own: the public sees cells of three shops or more.
-func TestRelease_HidesCellsOfFewShopsFromThePublic(t *testing.T) {
-	for shops, want := range map[int64]State{1: Suppressed, 2: Suppressed, 3: Shown} {
-		table := tableOf(analytics.Cell{Keys: []string{"s"}, Values: []float64{1000}, Persons: 50, Shops: shops})
-		gate := &Gate{Engine: fixed{table}, Now: time.Now}
-		for audience, want := range map[Audience]State{Public: want, City: Shown, Owner: Shown} {
-			r, err := gate.Release(context.Background(), analytics.Query{}, audience)
-			if err != nil {
-				t.Fatal(err)
+// Attack 2 of the research: two windows that differ by a day or two must not
+// show what few persons did in between.
+func TestAttack_DifferencingOverTime(t *testing.T) {
+	e := newTown(2, 3000)
+	e.pays = slices.DeleteFunc(e.pays, func(p pay) bool { return p.day == "2026-04-30" })
+	e.pays = append(e.pays, pay{day: "2026-04-30", shop: "s00", person: "p000", industry: "i0", area: "a0", age: "20s", home: "h0", yen: 500})
+	g := newGate(e)
+	mustRelease(t, g, ask("M01a", "2026-04-01", "2026-04-30"), City)
+	if _, err := g.Release(t.Context(), ask("M01a", "2026-04-01", "2026-04-29"), City); !errors.Is(err, ErrDiscloses) {
+		t.Errorf("got %v, want ErrDiscloses", err)
+	}
+	mustRelease(t, g, ask("M01a", "2026-04-01", "2026-05-31"), City) // a month more is many persons
+}
+
+// Attack 10: what is released once is the same ever after, from the register
+// too; and new data are not mixed with old.
+func TestRelease_FrozenStays(t *testing.T) {
+	e := newTown(3, 3000)
+	register := &memoryRegister{}
+	g := &Gate{Engine: e, Now: after, Register: register}
+	q := ask("M01a", "2026-04-01", "2026-04-30", "industry")
+	first := mustRelease(t, g, q, Public)
+	e.snapshot++
+	e.pays = append(e.pays, pay{day: "2026-04-03", shop: "s00", person: "p000", industry: "i0", area: "a0", age: "20s", home: "h0", yen: 1})
+	g = &Gate{Engine: e, Now: after, Register: register}
+	again := mustRelease(t, g, q, Public)
+	if !reflect.DeepEqual(first.Cells(), again.Cells()) || !first.ReleasedAt().Equal(again.ReleasedAt()) {
+		t.Error("a frozen table changed")
+	}
+	if _, err := g.Release(t.Context(), ask("M01a", "2026-04-01", "2026-04-30", "age_band"), Public); !errors.Is(err, ErrDiscloses) {
+		t.Errorf("got %v, want ErrDiscloses", err)
+	}
+	if len(register.records) != 1 {
+		t.Errorf("%d entries in the register, want 1", len(register.records))
+	}
+}
+
+// What is not in the register does not leave.
+func TestRelease_NoRegisterNoRelease(t *testing.T) {
+	register := &memoryRegister{err: errors.New("the disk is full")}
+	g := &Gate{Engine: newTown(4, 2000), Now: after, Register: register}
+	q := ask("M01a", "2026-04-01", "2026-04-30", "industry")
+	if _, err := g.Release(t.Context(), q, Public); err == nil {
+		t.Error("it was released")
+	}
+	register.err = nil
+	mustRelease(t, g, q, Public)
+	if len(register.records) != 1 || len(register.records[0].Body) == 0 {
+		t.Error("the decisions are not in the register")
+	}
+}
+
+// A register that was changed is noticed.
+func TestRegister_ChangedEntry(t *testing.T) {
+	register := &memoryRegister{}
+	e := newTown(5, 2000)
+	mustRelease(t, &Gate{Engine: e, Now: after, Register: register}, ask("M01a", "2026-04-01", "2026-04-30"), Public)
+	register.records[0].Body = bytes.Replace(register.records[0].Body, []byte("2026"), []byte("2025"), 1)
+	g := &Gate{Engine: e, Now: after, Register: register}
+	if _, err := g.Release(t.Context(), ask("M01a", "2026-04-01", "2026-04-30"), Public); err == nil {
+		t.Error("a changed entry was taken for a release")
+	}
+}
+
+type memoryRegister struct {
+	records []Record
+	err     error
+}
+
+func (m *memoryRegister) Append(_ context.Context, r Record) error {
+	if m.err == nil {
+		m.records = append(m.records, r)
+	}
+	return m.err
+}
+
+func (m *memoryRegister) Frozen(_ context.Context, f func(Record) error) error {
+	for _, r := range m.records {
+		if r.Frozen {
+			if err := f(r); err != nil {
+				return err
 			}
-			if got := r.Cells()[0].State; got != want {
-				t.Errorf("%d shops, %s: got state %d, want %d", shops, audience, got, want)
-			}
+		}
+	}
+	return nil
+}
+
+// Third parties get rounded numbers.
+func TestRelease_Rounds(t *testing.T) {
+	g := newGate(newTown(6, 3000))
+	r, err := g.ReleaseTo(t.Context(), ask("M01a", "2026-04-01", "2026-04-30", "industry"), Recipient, "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range r.Cells() {
+		if v, ok := c.Value(0); ok && math.Mod(v, 1000) != 0 {
+			t.Errorf("%v is not rounded", v)
 		}
 	}
 }
 
-func TestRelease_NoRuleSetNoRelease(t *testing.T) {
-	gate := &Gate{Engine: fixed{tableOf()}, Now: time.Now}
-	if _, err := gate.Release(context.Background(), analytics.Query{}, "press"); !errors.Is(err, ErrNoRuleSet) {
-		t.Errorf("got %v, want ErrNoRuleSet", err)
+func TestParseRules_Faults(t *testing.T) {
+	for _, text := range []string{
+		"", "audience: x\nversion: '1'\nmin_persons: 2", "audience: x\nversion: '1'\nmin_persons: 5\nsurprise: 1",
+		"audience: x\nversion: '1'\nmin_persons: 5\ntop: 1", "audience: x\nversion: '1'\nmin_persons: 5\nlattice: [[colour]]",
+		"audience: x\nversion: '1'\nmin_persons: 5\nlattice: [[sex, area], [area, sex]]",
+	} {
+		if _, err := ParseRules([]byte(text)); err == nil {
+			t.Errorf("%q was taken for a rule set", text)
+		}
 	}
 }
 
-// A released table never shows a cell with fewer persons than its rule set
-// asks for, whatever the raw table.
+func FuzzParseRules(f *testing.F) {
+	f.Add([]byte("audience: x\nversion: '1'\nmin_persons: 5"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if r, err := ParseRules(text); err == nil && r.MinPersons < 3 {
+			t.Errorf("%+v protects nobody", r)
+		}
+	})
+}
+
+// A released table never shows a cell with fewer persons or shops than its rule
+// set asks for, whatever the town, the cut and the order of the questions.
 func TestRelease_Property(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		var cells []analytics.Cell
-		for range rapid.IntRange(0, 20).Draw(r, "cells") {
-			cells = append(cells, analytics.Cell{
-				Keys:    []string{rapid.StringN(0, 3, 9).Draw(r, "key")},
-				Values:  []float64{rapid.Float64().Draw(r, "value")},
-				Persons: rapid.Int64Range(0, 20).Draw(r, "persons"),
-			})
-		}
-		rules := rapid.SampledFrom(RuleSets).Draw(r, "rules")
-		gate := &Gate{Engine: fixed{tableOf(cells...)}, Now: time.Now}
-		released, err := gate.Release(context.Background(), analytics.Query{}, rules.Audience)
-		if err != nil {
-			r.Fatal(err)
-		}
-		for i, c := range released.Cells() {
-			v, shown := c.Value(0)
-			if shown && v != 0 && cells[i].Persons < rules.MinPersons {
-				r.Fatalf("a cell of %d persons is shown", cells[i].Persons)
+		e := newTown(rapid.Uint64().Draw(r, "seed"), rapid.IntRange(0, 600).Draw(r, "payments"))
+		g := newGate(e)
+		for range rapid.IntRange(1, 4).Draw(r, "questions") {
+			rules := rapid.SampledFrom([]Audience{Public, City}).Draw(r, "audience")
+			set, _ := RulesFor(rules)
+			cuts := set.Lattice
+			if cuts == nil {
+				cuts = [][]string{nil, {"industry"}, {"week", "industry"}, {"age_band", "area"}, {"shop"}}
 			}
-			if shown && v != cells[i].Values[0] {
-				r.Fatalf("a shown value changed from %v to %v", cells[i].Values[0], v)
+			to := rapid.SampledFrom([]string{"2026-04-30", "2026-05-31"}).Draw(r, "to")
+			q := ask("M01a", "2026-04-01", to, rapid.SampledFrom(cuts).Draw(r, "cut")...)
+			released, err := g.Release(context.Background(), q, rules)
+			if errors.Is(err, ErrDiscloses) {
+				continue
+			}
+			if err != nil {
+				r.Fatal(err)
+			}
+			raw, err := e.Run(context.Background(), q)
+			if err != nil {
+				r.Fatal(err)
+			}
+			for i, c := range released.Cells() {
+				v, shown := c.Value(0)
+				if shown && v != 0 && (raw.Cells[i].Persons < set.MinPersons || raw.Cells[i].Shops < set.MinShops) {
+					r.Fatalf("a cell of %d persons and %d shops is shown", raw.Cells[i].Persons, raw.Cells[i].Shops)
+				}
+				if shown && v != raw.Cells[i].Values[0] {
+					r.Fatalf("a shown value changed from %v to %v", raw.Cells[i].Values[0], v)
+				}
 			}
 		}
 	})
@@ -167,7 +317,8 @@ func TestReleased_OnlyTheGateMakesIt(t *testing.T) {
 			return true
 		})
 	}
-	if len(makers) != 1 || makers[0] != "Release" {
-		t.Errorf("Released is made by %v, want Release alone", makers)
+	slices.Sort(makers)
+	if !slices.Equal(makers, []string{"Release", "ReleaseTo"}) {
+		t.Errorf("Released is made by %v, want the gate's Release and ReleaseTo alone", makers)
 	}
 }

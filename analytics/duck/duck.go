@@ -65,27 +65,18 @@ func Open(l *lake.Lake, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open analytics: %w", err)
 	}
-	db, err := sql.Open("duckdb", "")
-	if err != nil {
-		return nil, fmt.Errorf("open analytics: %w", err)
-	}
-	settings := []string{
+	settings := append([]string{
 		fmt.Sprintf("SET memory_limit = '%dMiB'", o.MemoryMiB),
 		"SET temp_directory = " + quote(o.Temp),
 		"SET preserve_insertion_order = false",
 		"SET allowed_directories = [" + quote(dir) + ", " + quote(o.Temp) + "]",
-		"SET autoinstall_known_extensions = false",
-		"SET autoload_known_extensions = false",
-		"SET allow_community_extensions = false",
-		"SET enable_external_access = false",
-	}
+	}, closed...)
 	if o.Threads > 0 {
 		settings = append(settings, fmt.Sprintf("SET threads = %d", o.Threads))
 	}
-	for _, s := range append(settings, "SET lock_configuration = true") {
-		if _, err := db.Exec(s); err != nil {
-			return nil, fmt.Errorf("open analytics: %s: %w", s, errors.Join(err, db.Close()))
-		}
+	db, err := openLocked(settings, nil)
+	if err != nil {
+		return nil, fmt.Errorf("open analytics: %w", err)
 	}
 	return &Engine{lake: lake.Open(dir), db: db, templates: templates, snapshot: -1}, nil
 }
@@ -185,6 +176,62 @@ func (e *Engine) render(m analytics.Metric, q analytics.Query) (string, error) {
 		}
 	}
 	return text.String(), nil
+}
+
+// Behind implements analytics.Engine.
+func (e *Engine) Behind(ctx context.Context, q analytics.Query, p analytics.Party) (_ []analytics.Part, err error) {
+	q.Metric = "M01a" // any that can be cut by everything
+	q, _, dims, err := q.Resolve()
+	if err != nil {
+		return nil, err
+	}
+	column, ok := map[analytics.Party]string{analytics.ByShop: "shop", analytics.ByPerson: "person_token"}[p]
+	if !ok {
+		return nil, fmt.Errorf("who stands behind a cut: there is no party %q", p)
+	}
+	if err := e.follow(ctx); err != nil {
+		return nil, err
+	}
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	data := struct{ Dims, Party, PeriodStart string }{Party: column, PeriodStart: "q.from_on"}
+	if len(q.By) > 0 {
+		data.Dims = strings.Join(q.By, ", ") + ", "
+	}
+	var text strings.Builder
+	for _, name := range []string{"query.sql", "behind.sql"} {
+		if err := e.templates.ExecuteTemplate(&text, name, data); err != nil {
+			return nil, fmt.Errorf("who stands behind a cut: %w", err)
+		}
+	}
+	rows, err := e.db.QueryContext(ctx, text.String(), q.From, q.To, q.Shop, q.Visit, q.Zero, q.SeenTo)
+	if err != nil {
+		return nil, fmt.Errorf("who stands behind a cut: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	var parts []analytics.Part
+	keys := make([]sql.NullString, len(dims))
+	into := make([]any, 0, len(dims)+3)
+	for i := range keys {
+		into = append(into, &keys[i])
+	}
+	for rows.Next() {
+		part := analytics.Part{Keys: make([]string, len(dims))}
+		if err := rows.Scan(append(into, &part.Party, &part.Yen, &part.Payments)...); err != nil {
+			return nil, fmt.Errorf("who stands behind a cut: %w", err)
+		}
+		for i, k := range keys {
+			part.Keys[i] = k.String
+		}
+		parts = append(parts, part)
+	}
+	return parts, rows.Err()
+}
+
+// Snapshot implements analytics.Engine.
+func (e *Engine) Snapshot(context.Context) (int64, error) {
+	m, err := e.lake.Manifest()
+	return m.Snapshot, err
 }
 
 // exact is the largest whole number up to which float64 has them all.

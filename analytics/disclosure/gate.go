@@ -1,0 +1,408 @@
+package disclosure
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"meguri/analytics"
+)
+
+// Gate answers queries with released tables. It stands in the query layer:
+// whoever asks through it never holds a raw table.
+type Gate struct {
+	Engine   analytics.Engine
+	Now      func() time.Time
+	Register Register // where releases are kept; nil is nowhere, for audiences that are not frozen
+
+	mu       sync.Mutex
+	loaded   bool
+	snapshot int64 // of what is kept in the two maps for audiences that are not frozen
+	views    map[view]*viewState
+	released map[string]Released // by releaseKey
+}
+
+// viewState is what is decided in a view.
+type viewState struct {
+	cuts        map[string]*placed // by cutName
+	fingerprint string             // of the population, where what is published stays
+	all         bool               // everything is hidden: the total itself is sensitive
+}
+
+// Release runs a query and applies the rule set of the audience to its answer.
+func (g *Gate) Release(ctx context.Context, q analytics.Query, a Audience) (Released, error) {
+	return g.ReleaseTo(ctx, q, a, "")
+}
+
+// ReleaseTo is Release to one reader of an audience: a recipient by its ID.
+func (g *Gate) ReleaseTo(ctx context.Context, q analytics.Query, a Audience, reader string) (Released, error) {
+	rules, err := RulesFor(a)
+	if err != nil {
+		return Released{}, err
+	}
+	if (a == Recipient) != (reader != "") {
+		return Released{}, fmt.Errorf("%w: a recipient must be named, and nobody else", ErrNotOffered)
+	}
+	asked := q
+	q, metric, _, err := q.Resolve()
+	if err != nil {
+		return Released{}, err
+	}
+	if err := rules.offers(q, metric, g.Now()); err != nil {
+		return Released{}, err
+	}
+	snapshot, err := g.Engine.Snapshot(ctx)
+	if err != nil {
+		return Released{}, err
+	}
+	v := view{Audience: a, Reader: reader, From: q.From, To: q.To, Zero: q.Zero}
+	by := q.By
+	if rules.OwnShop {
+		v.Shop = q.Shop
+	} else if q.Shop != "" && !slices.Contains(by, "shop") { // a part of the cut by shop
+		by = append(slices.Clone(by), "shop")
+	}
+	if !rules.Frozen {
+		v.Snapshot = snapshot
+	}
+
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.load(ctx, snapshot); err != nil {
+		return Released{}, err
+	}
+	key, err := releaseKey(v, q)
+	if err != nil {
+		return Released{}, err
+	}
+	if r, ok := g.released[key]; ok {
+		return r, nil
+	}
+	plan, fresh, err := g.place(ctx, rules, v, by)
+	if err != nil {
+		return Released{}, err
+	}
+	t, err := g.Engine.Run(ctx, asked)
+	if err != nil {
+		return Released{}, err
+	}
+	if !rules.Frozen && t.Snapshot != snapshot {
+		return Released{}, fmt.Errorf("release %s: the lake has changed meanwhile; ask again", q.Metric)
+	}
+	r, err := release(t, rules, plan, by, g.Now())
+	if err != nil {
+		return Released{}, err
+	}
+	if g.Register != nil {
+		rec, err := recordOf(v, g.views[v], fresh, r)
+		if err != nil {
+			return Released{}, err
+		}
+		if err := g.Register.Append(ctx, rec); err != nil {
+			for _, p := range fresh {
+				delete(g.views[v].cuts, cutName(p.By))
+			}
+			return Released{}, fmt.Errorf("release %s: what is not in the register is not released: %w", q.Metric, err)
+		}
+	}
+	g.released[key] = r
+	return r, nil
+}
+
+// offers says whether a rule set has a table for a query.
+func (r RuleSet) offers(q analytics.Query, m analytics.Metric, now time.Time) error {
+	if r.OwnShop != (q.Shop != "") && (r.OwnShop || len(r.Lattice) > 0) {
+		if r.OwnShop {
+			return fmt.Errorf("%w: a shop's table must name the shop", ErrNotOffered)
+		}
+		return fmt.Errorf("%w: a single shop's sales are its own", ErrNotOffered)
+	}
+	if len(r.Lattice) > 0 {
+		if !slices.ContainsFunc(r.Lattice, func(cut []string) bool { return cutName(cut) == cutName(q.By) }) {
+			return fmt.Errorf("%w: it has no cut by %v", ErrNotOffered, q.By)
+		}
+		if q.Zero || len(m.Fixed) > 0 || q.SeenTo != q.To {
+			return fmt.Errorf("%w: %s is not offered with these options", ErrNotOffered, m.ID)
+		}
+	}
+	if r.WholeMonths {
+		from, err1 := time.Parse(time.DateOnly, q.From)
+		to, err2 := time.Parse(time.DateOnly, q.To)
+		if err1 != nil || err2 != nil || from.Day() != 1 || to.AddDate(0, 0, 1).Day() != 1 {
+			return fmt.Errorf("%w: its windows are whole months", ErrNotOffered)
+		}
+		if now.In(tokyo).Format(time.DateOnly) <= q.To {
+			return fmt.Errorf("%w: the window is not over yet", ErrNotOffered)
+		}
+	}
+	return nil
+}
+
+var tokyo = time.FixedZone("Asia/Tokyo", 9*60*60)
+
+// load reads the register once, and forgets what is of an old snapshot.
+func (g *Gate) load(ctx context.Context, snapshot int64) error {
+	if g.views == nil {
+		g.views, g.released = map[view]*viewState{}, map[string]Released{}
+	}
+	if !g.loaded && g.Register != nil {
+		err := g.Register.Frozen(ctx, func(rec Record) error { return g.restore(rec) })
+		if err != nil {
+			return fmt.Errorf("read the register of releases: %w", err)
+		}
+	}
+	g.loaded = true
+	if g.snapshot != snapshot {
+		for v := range g.views {
+			if v.Snapshot != 0 && v.Snapshot != snapshot {
+				delete(g.views, v)
+			}
+		}
+		for key, r := range g.released {
+			if !r.rules.Frozen {
+				delete(g.released, key)
+			}
+		}
+		g.snapshot = snapshot
+	}
+	return nil
+}
+
+// place returns the pattern of a query's cut, deciding it if it is new. fresh
+// are the cuts that were decided now.
+func (g *Gate) place(ctx context.Context, rules RuleSet, v view, by []string) (plan *placed, fresh []*placed, err error) {
+	state := g.views[v]
+	known := state != nil
+	if !known {
+		state = &viewState{cuts: map[string]*placed{}}
+	}
+	if rules.Frozen {
+		print, err := g.fingerprint(ctx, v)
+		if err != nil {
+			return nil, nil, err
+		}
+		if known && state.fingerprint != print {
+			return nil, nil, fmt.Errorf("%w: the data of the window have changed since the first table was published", ErrDiscloses)
+		}
+		state.fingerprint = print
+	}
+	if p := state.cuts[cutName(by)]; p != nil {
+		return p, nil, nil
+	}
+	tables, segments, err := g.tables(rules, v, state, by)
+	if err != nil {
+		return nil, nil, err
+	}
+	dims := []string{}
+	for _, t := range tables {
+		for _, d := range t.by {
+			if !slices.Contains(dims, d) {
+				dims = append(dims, d)
+			}
+		}
+	}
+	slices.Sort(dims)
+	p, err := g.populate(ctx, v, dims, segments)
+	if err != nil {
+		return nil, nil, err
+	}
+	own := segmentsOf(segments, v.From, v.To)
+	decided, err := rules.decide(p, tables, own)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, t := range tables {
+		if t.decided == nil && !t.between {
+			state.cuts[cutName(t.by)] = decided[i]
+			fresh = append(fresh, decided[i])
+		}
+	}
+	g.views[v] = state
+	return state.cuts[cutName(by)], fresh, nil
+}
+
+// decide is plan, unless the total of the view's own window is sensitive: then
+// everything in it is hidden.
+func (r RuleSet) decide(p *population, tables []table, own []int) ([]*placed, error) {
+	var all []int32
+	for l, s := range p.segment {
+		if slices.Contains(own, s) {
+			all = append(all, int32(l))
+		}
+	}
+	if sensitive, _ := r.judge(p, all); !sensitive || len(all) == 0 {
+		return r.plan(p, tables)
+	}
+	out := make([]*placed, len(tables))
+	for n, t := range tables {
+		if out[n] = t.decided; out[n] != nil || t.between {
+			continue
+		}
+		out[n] = &placed{By: t.by, Hidden: map[string]bool{}}
+		for _, c := range p.cells(t, n) {
+			out[n].Hidden[c.key] = true
+		}
+	}
+	return out, nil
+}
+
+// tables are the cut that is asked for, those of the same view that it hangs
+// together with, decided or to be decided, and those of earlier views of the
+// same readers that overlap in time.
+func (g *Gate) tables(rules RuleSet, v view, state *viewState, by []string) (tables []table, segments []segment, err error) {
+	want := [][]string{by}
+	if len(rules.Lattice) > 0 {
+		var lattice []*placed
+		for _, cut := range rules.Lattice {
+			lattice = append(lattice, &placed{By: cut})
+		}
+		for _, p := range gather(lattice, by).cuts {
+			want = append(want, p.By)
+		}
+	} else {
+		for n := range 1 << len(by) { // its margins
+			var margin []string
+			for i, d := range by {
+				if n>>i&1 == 1 {
+					margin = append(margin, d)
+				}
+			}
+			want = append(want, margin)
+		}
+	}
+	var earlier []*placed
+	for _, name := range sortedKeys(state.cuts) {
+		earlier = append(earlier, state.cuts[name])
+	}
+	for _, p := range gather(earlier, by).cuts {
+		want = append(want, p.By)
+	}
+	windows := []view{v}
+	for other := range g.views {
+		if other != v && other.Snapshot == v.Snapshot && other.Shop == v.Shop && other.From <= v.To && v.From <= other.To &&
+			(other.Audience == v.Audience && other.Reader == v.Reader || rules.Frozen && other.Audience == Public) {
+			windows = append(windows, other)
+		}
+	}
+	slices.SortFunc(windows[1:], compareViews)
+	segments = divide(windows)
+	seen := map[string]bool{}
+	for _, cut := range want {
+		if name := cutName(cut); !seen[name] {
+			seen[name] = true
+			tables = append(tables, table{by: cut, segments: segmentsOf(segments, v.From, v.To), decided: state.cuts[name]})
+		}
+	}
+	if len(segments) > 1 { // what is between two windows must not be seen either
+		for _, t := range slices.Clone(tables) {
+			for n := range segments {
+				tables = append(tables, table{by: t.by, segments: []int{n}, between: true})
+			}
+		}
+	}
+	for _, w := range windows[1:] {
+		var cuts []*placed
+		for _, name := range sortedKeys(g.views[w].cuts) {
+			cuts = append(cuts, g.views[w].cuts[name])
+		}
+		for _, p := range gather(cuts, by).cuts {
+			tables = append(tables, table{by: p.By, segments: segmentsOf(segments, w.From, w.To), decided: p})
+		}
+		if total := g.views[w].cuts[""]; total != nil && len(by) > 0 {
+			tables = append(tables, table{segments: segmentsOf(segments, w.From, w.To), decided: total})
+		}
+	}
+	return tables, segments, nil
+}
+
+// divide cuts windows into segments at every end of one of them.
+func divide(windows []view) []segment {
+	var begins []string
+	last := ""
+	for _, w := range windows {
+		begins = append(begins, w.From, dayAfter(w.To))
+		last = max(last, w.To)
+	}
+	slices.Sort(begins)
+	begins = slices.Compact(begins)
+	var out []segment
+	for i, from := range begins {
+		if from > last {
+			break
+		}
+		to := last
+		if i+1 < len(begins) {
+			to = dayBefore(begins[i+1])
+		}
+		if slices.ContainsFunc(windows, func(w view) bool { return w.From <= from && to <= w.To }) {
+			out = append(out, segment{from, to})
+		}
+	}
+	return out
+}
+
+func segmentsOf(all []segment, from, to string) (in []int) {
+	for i, s := range all {
+		if from <= s.from && s.to <= to {
+			in = append(in, i)
+		}
+	}
+	return in
+}
+
+func dayAfter(day string) string  { return shift(day, 1) }
+func dayBefore(day string) string { return shift(day, -1) }
+
+func shift(day string, by int) string {
+	t, err := time.Parse(time.DateOnly, day)
+	if err != nil {
+		panic("disclosure: a window that was not resolved: " + day)
+	}
+	return t.AddDate(0, 0, by).Format(time.DateOnly)
+}
+
+// populate asks who stands behind the leaves.
+func (g *Gate) populate(ctx context.Context, v view, dims []string, segments []segment) (*population, error) {
+	p := &population{dims: dims}
+	leaves := map[string]int{}
+	numbers := map[analytics.Party]map[string]int32{analytics.ByShop: {}, analytics.ByPerson: {}}
+	for n, s := range segments {
+		for _, party := range []analytics.Party{analytics.ByShop, analytics.ByPerson} {
+			q := analytics.Query{From: s.from, To: s.to, Shop: v.Shop, Zero: v.Zero, By: dims}
+			parts, err := g.Engine.Behind(ctx, q, party)
+			if err != nil {
+				return nil, err
+			}
+			if err := p.add(parts, n, party == analytics.ByShop, leaves, numbers[party]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return p, nil
+}
+
+// fingerprint is the same as long as the data of a window are.
+func (g *Gate) fingerprint(ctx context.Context, v view) (string, error) {
+	h := sha256.New()
+	for _, party := range []analytics.Party{analytics.ByShop, analytics.ByPerson} {
+		parts, err := g.Engine.Behind(ctx, analytics.Query{From: v.From, To: v.To, Shop: v.Shop, Zero: v.Zero}, party)
+		if err != nil {
+			return "", err
+		}
+		for _, p := range parts {
+			fmt.Fprintf(h, "%s\x00%v\x00%d\n", p.Party, p.Yen, p.Payments)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// releaseKey names a table: the same question in the same view.
+func releaseKey(v view, q analytics.Query) (string, error) {
+	text, err := json.Marshal([]any{v, q})
+	return string(text), err
+}

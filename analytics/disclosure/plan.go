@@ -1,0 +1,319 @@
+package disclosure
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"meguri/analytics"
+	"meguri/analytics/disclosure/suppress"
+)
+
+// view is one reader's look at one population: everything released in it is
+// protected together.
+type view struct {
+	Audience Audience `json:"audience"`
+	Reader   string   `json:"reader,omitempty"` // of recipients: which one
+	From     string   `json:"from"`
+	To       string   `json:"to"`
+	Shop     string   `json:"shop,omitempty"`
+	Zero     bool     `json:"zero_yen,omitempty"`
+	Snapshot int64    `json:"snapshot,omitempty"` // 0 where what is published stays
+}
+
+// placed is a cut of a view whose pattern is decided: which of its cells are
+// hidden.
+type placed struct {
+	By     []string        `json:"by"`
+	Hidden map[string]bool `json:"hidden"` // by cellKey; a cell that is not there is empty
+}
+
+// cutName is the same for the same dimensions in any order.
+func cutName(by []string) string {
+	by = slices.Clone(by)
+	slices.Sort(by)
+	return strings.Join(by, "+")
+}
+
+// cellKey is a cell of a cut, its keys in the order of the sorted dimensions.
+func cellKey(keys []string) string { return strings.Join(keys, "\x1f") }
+
+// keyOf is the cellKey of keys that stand in the order of by.
+func keyOf(by, keys []string) string {
+	order := make([]int, len(by))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int { return cmp.Compare(by[i], by[j]) })
+	sorted := make([]string, len(by))
+	for i, o := range order {
+		sorted[i] = keys[o]
+	}
+	return cellKey(sorted)
+}
+
+// maxLeaves bounds what is protected together.
+const maxLeaves = 300_000
+
+// component is the cuts of a view that hang together by their dimensions. Cuts
+// of different components have nothing in common but the total. Whatever is
+// hidden in one stays so whatever is known of the others: for any two tables of
+// one total there is a population that has both (their product), so that another
+// table of the one component fits every table of the other. That is why each
+// component is protected by itself.
+type component struct {
+	dims []string
+	cuts []*placed // decided before
+}
+
+// gather puts the cuts that a new one hangs together with into one component.
+func gather(cuts []*placed, by []string) component {
+	c := component{dims: slices.Clone(by)}
+	taken := map[*placed]bool{}
+	for grew := true; grew; {
+		grew = false
+		for _, p := range cuts {
+			if taken[p] || !slices.ContainsFunc(p.By, func(d string) bool { return slices.Contains(c.dims, d) }) {
+				continue
+			}
+			taken[p], grew = true, true
+			c.cuts = append(c.cuts, p)
+			for _, d := range p.By {
+				if !slices.Contains(c.dims, d) {
+					c.dims = append(c.dims, d)
+				}
+			}
+		}
+	}
+	slices.Sort(c.dims)
+	return c
+}
+
+// segment is a part of a window that no release divides.
+type segment struct{ from, to string }
+
+// population is who stands behind the leaves of a component.
+type population struct {
+	dims    []string
+	keys    [][]string // of each leaf
+	segment []int      // of each leaf
+	shops   [][]suppress.Contribution
+	persons [][]suppress.Contribution
+}
+
+// table is a window and a cut of a component's leaves.
+type table struct {
+	by       []string
+	segments []int // of its window
+	decided  *placed
+	between  bool // never shown: its sensitive cells must not be had by subtraction
+}
+
+// cellOf is a cell of a table over the leaves.
+type cellOf struct {
+	table  int
+	key    string
+	leaves []int32
+}
+
+// cells groups the leaves by a table's dimensions.
+func (p *population) cells(t table, n int) []cellOf {
+	at := make([]int, len(t.by))
+	for i, d := range t.by {
+		at[i] = slices.Index(p.dims, d)
+	}
+	index := map[string]int{}
+	var all []cellOf
+	keys := make([]string, len(t.by))
+	for l := range p.keys {
+		if !slices.Contains(t.segments, p.segment[l]) {
+			continue
+		}
+		for i, k := range at {
+			keys[i] = p.keys[l][k]
+		}
+		key := cellKey(keys)
+		i, ok := index[key]
+		if !ok {
+			i = len(all)
+			index[key] = i
+			all = append(all, cellOf{table: n, key: key})
+		}
+		all[i].leaves = append(all[i].leaves, int32(l))
+	}
+	return all
+}
+
+// judge says whether a cell is sensitive by the rules, and how much protection
+// it needs.
+func (r RuleSet) judge(p *population, leaves []int32) (sensitive bool, need float64) {
+	shops, total := sums(p.shops, leaves)
+	persons, _ := sums(p.persons, leaves)
+	known := 0
+	for _, c := range persons {
+		if c.Respondent != nobody {
+			known++
+		}
+	}
+	if int64(known) < r.MinPersons || int64(len(shops)) < r.MinShops {
+		// Too few: the value must not be computed, nor nearly so.
+		sensitive, need = true, math.Max(1, total/10)
+	}
+	for _, parts := range [][]suppress.Contribution{shops, persons} {
+		if r.Percent == 0 || len(parts) == 0 {
+			continue
+		}
+		rest := total
+		for _, c := range parts[:min(2, len(parts))] {
+			rest -= c.Amount
+		}
+		if missing := r.Percent/100*parts[0].Amount - rest; missing > 0 {
+			sensitive, need = true, math.Max(need, missing)
+		}
+	}
+	if r.Top > 0 {
+		top := 0.0
+		for _, c := range shops[:min(r.Top, len(shops))] {
+			top += c.Amount
+		}
+		if missing := 100/r.Share*top - total; missing > 0 {
+			sensitive, need = true, math.Max(need, missing)
+		}
+	}
+	return sensitive, need
+}
+
+// nobody is the respondent of payments by nobody known.
+const nobody = 0
+
+// sums are the parts of a cell by respondent, the largest first.
+func sums(parts [][]suppress.Contribution, leaves []int32) (all []suppress.Contribution, total float64) {
+	by := map[int32]float64{}
+	for _, l := range leaves {
+		for _, c := range parts[l] {
+			by[c.Respondent] += c.Amount
+			total += c.Amount
+		}
+	}
+	for r, a := range by {
+		all = append(all, suppress.Contribution{Respondent: r, Amount: a})
+	}
+	slices.SortFunc(all, func(a, b suppress.Contribution) int {
+		return cmp.Or(cmp.Compare(b.Amount, a.Amount), cmp.Compare(a.Respondent, b.Respondent))
+	})
+	return all, total
+}
+
+// add puts parts into the population: those of one segment and one kind of
+// party.
+func (p *population) add(parts []analytics.Part, n int, shops bool, leaves map[string]int, numbers map[string]int32) error {
+	for _, part := range parts {
+		key := fmt.Sprintf("%d\x1e%s", n, cellKey(part.Keys))
+		l, ok := leaves[key]
+		if !ok {
+			l = len(p.keys)
+			if l == maxLeaves {
+				return fmt.Errorf("%w: its cuts %v have more than %d combinations", ErrNotOffered, p.dims, maxLeaves)
+			}
+			leaves[key] = l
+			p.keys = append(p.keys, part.Keys)
+			p.segment = append(p.segment, n)
+			p.shops = append(p.shops, nil)
+			p.persons = append(p.persons, nil)
+		}
+		who, ok := numbers[part.Party]
+		if !ok {
+			who = int32(len(numbers) + 1)
+			if part.Party == "" {
+				who = nobody
+			}
+			numbers[part.Party] = who
+		}
+		into := &p.persons[l]
+		if shops {
+			into = &p.shops[l]
+		}
+		*into = append(*into, suppress.Contribution{Respondent: who, Amount: part.Yen})
+	}
+	return nil
+}
+
+// plan decides which cells of the tables are hidden that are not decided yet.
+// The tables are over one population and are protected together.
+func (r RuleSet) plan(p *population, tables []table) ([]*placed, error) {
+	for l := range p.shops {
+		for _, list := range [][]suppress.Contribution{p.shops[l], p.persons[l]} {
+			slices.SortFunc(list, func(a, b suppress.Contribution) int { return cmp.Compare(a.Respondent, b.Respondent) })
+		}
+	}
+	problem := &suppress.Problem{Leaves: p.shops, Percent: r.Percent}
+	if r.Percent > 0 && r.MinShops == 0 {
+		problem.Percent = 0 // shops' parts are no secret here
+	}
+	var cells []cellOf
+	for n, t := range tables {
+		for _, c := range p.cells(t, n) {
+			sensitive, need := r.judge(p, c.leaves)
+			_, total := sums(p.shops, c.leaves)
+			one := suppress.Cell{Leaves: c.leaves, Cost: math.Sqrt(math.Max(1, total)), Sensitive: sensitive}
+			if sensitive {
+				one.Up, one.Down = need, math.Min(need, total)
+			}
+			if t.between {
+				if !sensitive {
+					continue
+				}
+				one.Fate = suppress.Withheld
+			}
+			if t.decided != nil {
+				one.Fate = suppress.Shown
+				if t.decided.Hidden[c.key] {
+					one.Fate = suppress.Withheld
+				}
+				if one.Fate == suppress.Shown {
+					one.Sensitive = false // it is out
+				}
+			}
+			cells = append(cells, c)
+			problem.Cells = append(problem.Cells, one)
+		}
+	}
+	// What everybody knows: the total of each segment. It is what ties the
+	// components together, so it may not move.
+	var totals [][]int32
+	for l, s := range p.segment {
+		for len(totals) <= s {
+			totals = append(totals, nil)
+		}
+		totals[s] = append(totals[s], int32(l))
+	}
+	for _, leaves := range totals {
+		if len(leaves) > 0 {
+			problem.Cells = append(problem.Cells, suppress.Cell{Leaves: leaves, Cost: 1, Fate: suppress.Shown})
+		}
+	}
+	result, err := suppress.Protect(problem)
+	var infeasible *suppress.InfeasibleError
+	if errors.As(err, &infeasible) {
+		return nil, fmt.Errorf("%w: %w", ErrDiscloses, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*placed, len(tables))
+	for n, t := range tables {
+		out[n] = t.decided
+		if t.decided == nil && !t.between {
+			out[n] = &placed{By: t.by, Hidden: map[string]bool{}}
+		}
+	}
+	for i, c := range cells {
+		if t := tables[c.table]; t.decided == nil && !t.between {
+			out[c.table].Hidden[c.key] = result.Hidden[i]
+		}
+	}
+	return out, nil
+}

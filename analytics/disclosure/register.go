@@ -1,0 +1,157 @@
+package disclosure
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"meguri/analytics"
+)
+
+// Record is an entry of the register: what was released to whom, when, by which
+// rules, and which cuts were decided for it. It is only added, never changed.
+type Record struct {
+	At       time.Time
+	Audience Audience
+	Reader   string
+	Rules    string // the rule set's audience and version
+	Metric   string
+	From, To string
+	Cut      string // the dimensions, joined by +
+	Snapshot int64
+	Cells    int
+	Hidden   int
+	Frozen   bool
+	Hash     string // SHA-256 of Body, in hexadecimal
+	Body     []byte // JSON: the view, the decisions and, where what is published stays, the table
+}
+
+// Register keeps what was released.
+type Register interface {
+	// Append adds an entry, durably, before the table leaves.
+	Append(ctx context.Context, r Record) error
+	// Frozen calls f with every entry of an audience whose tables stay as they
+	// are, in the order in which they were added.
+	Frozen(ctx context.Context, f func(Record) error) error
+}
+
+// body is the JSON of a record.
+type body struct {
+	View        view       `json:"view"`
+	Fingerprint string     `json:"fingerprint,omitempty"`
+	Decided     []*placed  `json:"decided,omitempty"`
+	Table       *tableBody `json:"table,omitempty"`
+}
+
+type tableBody struct {
+	Query    analytics.Query    `json:"query"`
+	AsOf     time.Time          `json:"as_of"`
+	Snapshot int64              `json:"snapshot"`
+	Dims     []analytics.Column `json:"dims"`
+	Measures []analytics.Column `json:"measures"`
+	Rules    RuleSet            `json:"rules"`
+	At       time.Time          `json:"released_at"`
+	Cells    []cellBody         `json:"cells"`
+}
+
+// cellBody is a cell; a value that is not observed is null.
+type cellBody struct {
+	Keys   []string   `json:"keys"`
+	Hidden bool       `json:"hidden,omitempty"`
+	Values []*float64 `json:"values,omitempty"`
+}
+
+func recordOf(v view, state *viewState, fresh []*placed, r Released) (Record, error) {
+	b := body{View: v, Decided: fresh}
+	if r.rules.Frozen {
+		b.Fingerprint = state.fingerprint
+		b.Table = &tableBody{
+			Query: r.table.Query, AsOf: r.table.AsOf, Snapshot: r.table.Snapshot, Dims: r.table.Dims, Measures: r.table.Measures, Rules: r.rules, At: r.at,
+		}
+		for _, c := range r.cells {
+			out := cellBody{Keys: c.Keys, Hidden: c.State == Suppressed}
+			for _, value := range c.values {
+				var p *float64
+				if !math.IsNaN(value) {
+					p = &value
+				}
+				out.Values = append(out.Values, p)
+			}
+			b.Table.Cells = append(b.Table.Cells, out)
+		}
+	}
+	text, err := json.Marshal(b)
+	if err != nil {
+		return Record{}, fmt.Errorf("enter a release: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return Record{
+		At: r.at, Audience: v.Audience, Reader: v.Reader, Rules: string(r.rules.Audience) + " " + r.rules.Version, Metric: r.table.Metric.ID,
+		From: v.From, To: v.To, Cut: cutName(r.table.Query.By), Snapshot: r.table.Snapshot, Cells: len(r.cells), Hidden: r.hidden,
+		Frozen: r.rules.Frozen, Hash: hex.EncodeToString(sum[:]), Body: text,
+	}, nil
+}
+
+// restore takes in an entry of the register.
+func (g *Gate) restore(rec Record) error {
+	sum := sha256.Sum256(rec.Body)
+	if hex.EncodeToString(sum[:]) != rec.Hash {
+		return fmt.Errorf("the entry of %s, %s, was changed: its hash does not fit", rec.At.Format(time.RFC3339), rec.Metric)
+	}
+	var b body
+	if err := json.Unmarshal(rec.Body, &b); err != nil {
+		return fmt.Errorf("the entry of %s, %s: %w", rec.At.Format(time.RFC3339), rec.Metric, err)
+	}
+	state := g.views[b.View]
+	if state == nil {
+		state = &viewState{cuts: map[string]*placed{}, fingerprint: b.Fingerprint}
+		g.views[b.View] = state
+	}
+	for _, p := range b.Decided {
+		state.cuts[cutName(p.By)] = p
+	}
+	if b.Table == nil {
+		return nil
+	}
+	q, metric, _, err := b.Table.Query.Resolve()
+	if err != nil {
+		return err
+	}
+	r := Released{rules: b.Table.Rules, at: b.Table.At, table: analytics.Table{
+		Metric: metric, Query: b.Table.Query, AsOf: b.Table.AsOf, Snapshot: b.Table.Snapshot, Dims: b.Table.Dims, Measures: b.Table.Measures,
+	}}
+	for _, c := range b.Table.Cells {
+		out := Cell{Keys: c.Keys}
+		if c.Hidden {
+			out.State = Suppressed
+			r.hidden++
+		}
+		for _, v := range c.Values {
+			value := math.NaN()
+			if v != nil {
+				value = *v
+			}
+			out.values = append(out.values, value)
+		}
+		r.cells = append(r.cells, out)
+	}
+	key, err := releaseKey(b.View, q)
+	if err != nil {
+		return err
+	}
+	g.released[key] = r
+	return nil
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+func compareViews(a, b view) int {
+	return cmp.Or(cmp.Compare(a.Audience, b.Audience), cmp.Compare(a.Reader, b.Reader), cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
+}
