@@ -69,6 +69,23 @@ func TestRelease_HidesSmallCellsAndTheirComplement(t *testing.T) {
 	}
 }
 
+// What need not be hidden is shown, however the dimensions are ordered.
+func TestRelease_ShowsWhatItMay(t *testing.T) {
+	e := &town{snapshot: 1}
+	for i := range 2000 {
+		e.pays = append(e.pays, pay{day: fmt.Sprintf("2026-04-%02d", 1+i%28), shop: fmt.Sprint(i % 40), person: fmt.Sprint(i % 500),
+			industry: fmt.Sprint("i", i%40%4), area: fmt.Sprint("a", i%40/4%2), age: fmt.Sprint(20 + 10*(i%3)), home: "h", yen: 1000})
+	}
+	g := newGate(e)
+	for _, a := range []Audience{Public, City} {
+		for _, by := range [][]string{{"industry", "shop_area"}, {"shop_area", "industry"}, {"week"}, {"sex", "age_band"}} {
+			if r, err := g.Release(t.Context(), ask("M01a", "2026-04-01", "2026-04-30", by...), a); err != nil || r.Hidden() > 0 {
+				t.Errorf("%s by %v: %d of %d cells are hidden, %v", a, by, r.Hidden(), len(r.Cells()), err)
+			}
+		}
+	}
+}
+
 // A total of too few hides everything.
 func TestRelease_NothingOfFew(t *testing.T) {
 	e := &town{snapshot: 1}

@@ -135,7 +135,7 @@ func (p *population) cells(t table, n int) []cellOf {
 		for i, k := range at {
 			keys[i] = p.keys[l][k]
 		}
-		key := cellKey(keys)
+		key := keyOf(t.by, keys)
 		i, ok := index[key]
 		if !ok {
 			i = len(all)

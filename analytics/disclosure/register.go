@@ -91,18 +91,22 @@ func recordOf(v view, state *viewState, fresh []*placed, r Released) (Record, er
 	if err != nil {
 		return Record{}, fmt.Errorf("enter a release: %w", err)
 	}
-	sum := sha256.Sum256(text)
 	return Record{
 		At: r.at, Audience: v.Audience, Reader: v.Reader, Rules: string(r.rules.Audience) + " " + r.rules.Version, Metric: r.table.Metric.ID,
 		From: v.From, To: v.To, Cut: cutName(r.table.Query.By), Snapshot: r.table.Snapshot, Cells: len(r.cells), Hidden: r.hidden,
-		Frozen: r.rules.Frozen, Hash: hex.EncodeToString(sum[:]), Body: text,
+		Frozen: r.rules.Frozen, Hash: HashOf(text), Body: text,
 	}, nil
+}
+
+// HashOf is the hash of a record's body.
+func HashOf(body []byte) string {
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:])
 }
 
 // restore takes in an entry of the register.
 func (g *Gate) restore(rec Record) error {
-	sum := sha256.Sum256(rec.Body)
-	if hex.EncodeToString(sum[:]) != rec.Hash {
+	if HashOf(rec.Body) != rec.Hash {
 		return fmt.Errorf("the entry of %s, %s, was changed: its hash does not fit", rec.At.Format(time.RFC3339), rec.Metric)
 	}
 	var b body

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"meguri/analytics/disclosure"
+	registerstore "meguri/analytics/disclosure/sqlstore"
 	"meguri/analytics/duck"
 	"meguri/api"
 	"meguri/ingest"
@@ -122,13 +123,26 @@ func (a *app) importer(ctx context.Context) (*ingest.Importer, error) {
 
 func (a *app) lake() *lake.Lake { return lake.Open(filepath.Join(a.config.Dir, "lake")) }
 
-func (a *app) gate() (*disclosure.Gate, error) {
+// register is the register of releases.
+func (a *app) register(ctx context.Context) (*registerstore.Store, error) {
+	db, err := a.database(ctx, "releases.sqlite")
+	if err != nil {
+		return nil, err
+	}
+	return registerstore.Open(ctx, db)
+}
+
+func (a *app) gate(ctx context.Context) (*disclosure.Gate, error) {
+	register, err := a.register(ctx)
+	if err != nil {
+		return nil, err
+	}
 	engine, err := duck.Open(a.lake(), duck.Options{})
 	if err != nil {
 		return nil, err
 	}
 	a.onClose(engine.Close)
-	return &disclosure.Gate{Engine: engine, Now: time.Now}, nil
+	return &disclosure.Gate{Engine: engine, Now: time.Now, Register: register}, nil
 }
 
 // writer starts a writer that stops when the app closes.
@@ -146,7 +160,7 @@ func (a *app) writer(ctx context.Context, store *sqlstore.Store) *ledger.Writer 
 // handler builds the whole API over a ledger store. Who may call it is in the
 // registry, which may have guests.
 func (a *app) handler(ctx context.Context, store *sqlstore.Store, who registry.Store) (http.Handler, error) {
-	gate, err := a.gate()
+	gate, err := a.gate(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -101,7 +101,7 @@ too few persons behind them are hidden (秘匿) by the rule set of the audience.
 				from, to := a.period()
 				q.From, q.To = orElse(q.From, from), orElse(q.To, to)
 				p.sayIfLarge(a)
-				gate, err := a.gate()
+				gate, err := a.gate(cmd.Context())
 				if err != nil {
 					return err
 				}

@@ -24,10 +24,14 @@ func (p *program) migrateCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				releases, err := a.register(cmd.Context())
+				if err != nil {
+					return err
+				}
 				for _, part := range []struct {
 					name  string
 					steps []sqldb.Migration
-				}{{"ledger", ledger.Migrations()}, {"ingest", personal.Migrations()}} {
+				}{{"ledger", ledger.Migrations()}, {"ingest", personal.Migrations()}, {"releases", releases.Migrations()}} {
 					for _, m := range part.steps {
 						state := "was there"
 						if m.Applied {

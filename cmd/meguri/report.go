@@ -51,7 +51,7 @@ func (p *program) reportCommand() *cobra.Command {
 				return usageError{errors.New("report: the city's page is HTML: give --out FILE.html, and print it from a browser")}
 			}
 			return with(cmd.Context(), func(ctx context.Context, a *app, o reports.Options) (func(io.Writer) error, error) {
-				gate, err := a.gate()
+				gate, err := a.gate(cmd.Context())
 				if err != nil {
 					return nil, err
 				}
@@ -67,7 +67,7 @@ func (p *program) reportCommand() *cobra.Command {
 				if err != nil {
 					return nil, err
 				}
-				gate, err := a.gate()
+				gate, err := a.gate(cmd.Context())
 				if err != nil {
 					return nil, err
 				}

@@ -1,0 +1,1 @@
+SELECT (SELECT COUNT(*) FROM releases) = 0

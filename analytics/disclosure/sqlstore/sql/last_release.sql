@@ -1,0 +1,1 @@
+SELECT number, chain FROM releases ORDER BY number DESC LIMIT 1

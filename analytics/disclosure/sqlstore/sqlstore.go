@@ -1,0 +1,109 @@
+// Package sqlstore keeps the register of releases in SQLite or PostgreSQL. Start
+// with [Open].
+package sqlstore
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"meguri/analytics/disclosure"
+	"meguri/internal/sqldb"
+)
+
+//go:embed sql/*.sql
+var statements embed.FS
+
+//go:embed migrations
+var migrations embed.FS
+
+// Store is a disclosure.Register.
+type Store struct {
+	db    *sqldb.DB
+	sql   sqldb.Statements
+	steps []sqldb.Migration
+}
+
+var _ disclosure.Register = (*Store)(nil)
+
+// ErrChain says that an entry was changed, taken out or put in by hand.
+var ErrChain = errors.New("the register of releases was changed by hand")
+
+// Open brings the schema up to date and returns the register.
+func Open(ctx context.Context, db *sqldb.DB) (*Store, error) {
+	steps, err := sqldb.Migrate(ctx, db, "releases", migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	return &Store{db: db, sql: sqldb.MustLoadStatements(statements, "sql", db.Dialect), steps: steps}, nil
+}
+
+// Migrations are the schema's steps, and which of them Open applied.
+func (s *Store) Migrations() []sqldb.Migration { return s.steps }
+
+// Append implements disclosure.Register. Of two processes that add an entry at
+// the same time the second one tries again.
+func (s *Store) Append(ctx context.Context, r disclosure.Record) error {
+	return s.db.InTx(ctx, func(tx *sql.Tx) error {
+		var number int64
+		var chain string
+		err := tx.QueryRowContext(ctx, s.sql.Get("last_release")).Scan(&number, &chain)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, s.sql.Get("insert_release"), number+1, r.At.UnixMicro(), string(r.Audience), r.Reader, r.Rules, r.Metric,
+			r.From, r.To, r.Cut, r.Snapshot, r.Cells, r.Hidden, r.Frozen, r.Hash, link(chain, r), r.Body)
+		return err
+	})
+}
+
+// link is the chain's next value.
+func link(before string, r disclosure.Record) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%d\n%q\n%q\n%q\n%q\n%s\n%s\n%q\n%d\n%d\n%d\n%t\n%s\n", before, r.At.UnixMicro(), r.Audience, r.Reader, r.Rules,
+		r.Metric, r.From, r.To, r.Cut, r.Snapshot, r.Cells, r.Hidden, r.Frozen, r.Hash))
+	return hex.EncodeToString(sum[:])
+}
+
+// Frozen implements disclosure.Register.
+func (s *Store) Frozen(ctx context.Context, f func(disclosure.Record) error) error {
+	return s.All(ctx, func(r disclosure.Record) error {
+		if !r.Frozen {
+			return nil
+		}
+		return f(r)
+	})
+}
+
+// All calls f with every entry, in order, after it has checked the chain up to
+// it. It returns ErrChain at the first entry that does not fit.
+func (s *Store) All(ctx context.Context, f func(disclosure.Record) error) (err error) {
+	rows, err := s.db.QueryContext(ctx, s.sql.Get("releases"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	before := ""
+	for rows.Next() {
+		var r disclosure.Record
+		var at int64
+		var chain string
+		if err := rows.Scan(&at, &r.Audience, &r.Reader, &r.Rules, &r.Metric, &r.From, &r.To, &r.Cut, &r.Snapshot, &r.Cells, &r.Hidden, &r.Frozen,
+			&r.Hash, &chain, &r.Body); err != nil {
+			return err
+		}
+		r.At = time.UnixMicro(at).UTC()
+		if link(before, r) != chain || disclosure.HashOf(r.Body) != r.Hash {
+			return fmt.Errorf("%w: the entry of %s, %s", ErrChain, r.At.Format(time.RFC3339), r.Metric)
+		}
+		before = chain
+		if err := f(r); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

@@ -1,0 +1,79 @@
+package sqlstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"meguri/analytics/disclosure"
+	"meguri/analytics/disclosure/sqlstore"
+	"meguri/internal/sqldb"
+	"meguri/internal/sqldb/sqldbtest"
+)
+
+func TestMain(m *testing.M) { sqldbtest.Main(m) }
+
+func TestRegister_SQLite(t *testing.T)   { testRegister(t, sqldbtest.SQLite(t)) }
+func TestRegister_Postgres(t *testing.T) { testRegister(t, sqldbtest.Postgres(t)) }
+
+func record(n int) disclosure.Record {
+	r := disclosure.Record{
+		At: time.Date(2026, 11, 1, 0, 0, n, 0, time.UTC), Audience: disclosure.Public, Rules: "public 1", Metric: "M01a",
+		From: "2026-04-01", To: "2026-04-30", Cut: "industry", Snapshot: 3, Cells: n, Hidden: 1, Frozen: n%2 == 0, Body: fmt.Appendf(nil, `{"n":%d}`, n),
+	}
+	r.Hash = disclosure.HashOf(r.Body)
+	return r
+}
+
+// Entries come back whole and in order; a changed one is noticed; none can be
+// changed or deleted.
+func testRegister(t *testing.T, db *sqldb.DB) {
+	ctx := context.Background()
+	s, err := sqlstore.Open(ctx, db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for n := range 20 {
+		wg.Go(func() {
+			if err := s.Append(ctx, record(n)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	seen := map[int]bool{}
+	if err := s.All(ctx, func(r disclosure.Record) error {
+		if want := record(r.Cells); fmt.Sprint(want) != fmt.Sprint(r) {
+			t.Errorf("got %v, want %v", r, want)
+		}
+		seen[r.Cells] = true
+		return nil
+	}); err != nil || len(seen) != 20 {
+		t.Errorf("%d entries, %v", len(seen), err)
+	}
+	frozen := 0
+	if err := s.Frozen(ctx, func(disclosure.Record) error { frozen++; return nil }); err != nil || frozen != 10 {
+		t.Errorf("%d frozen entries, %v", frozen, err)
+	}
+	for _, text := range []string{"UPDATE releases SET hidden_count = 0", "DELETE FROM releases"} {
+		if _, err := db.ExecContext(ctx, text); err == nil {
+			t.Errorf("%s was done", text)
+		}
+	}
+	drop := "DROP TRIGGER releases_are_not_changed"
+	if db.Dialect == sqldb.Postgres {
+		drop += " ON releases"
+	}
+	for _, text := range []string{drop, "UPDATE releases SET metric = 'M02' WHERE number = 7"} {
+		if _, err := db.ExecContext(ctx, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.All(ctx, func(disclosure.Record) error { return nil }); !errors.Is(err, sqlstore.ErrChain) {
+		t.Errorf("got %v, want ErrChain", err)
+	}
+}
