@@ -82,7 +82,9 @@ func newRoot(p *program) *cobra.Command {
 		p.keysCommand(),
 		p.ledgerCommand(),
 		p.accessCommand(),
+		p.analystCommand(),
 		p.migrateCommand(),
+		p.gateCommand(),
 		p.benchCommand(),
 		p.versionCommand(),
 	)

@@ -28,10 +28,14 @@ func (p *program) migrateCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				analysts, err := a.analysts(cmd.Context())
+				if err != nil {
+					return err
+				}
 				for _, part := range []struct {
 					name  string
 					steps []sqldb.Migration
-				}{{"ledger", ledger.Migrations()}, {"ingest", personal.Migrations()}, {"releases", releases.Migrations()}} {
+				}{{"ledger", ledger.Migrations()}, {"ingest", personal.Migrations()}, {"releases", releases.Migrations()}, {"analysts", analysts.Migrations()}} {
 					for _, m := range part.steps {
 						state := "was there"
 						if m.Applied {

@@ -1,0 +1,45 @@
+CREATE TABLE analyst_grants (
+	id            TEXT   NOT NULL PRIMARY KEY,
+	name          TEXT   NOT NULL,
+	organisation  TEXT   NOT NULL,
+	basis         TEXT   NOT NULL CHECK (basis IN ('contract', 'joint_use')),
+	purpose       TEXT   NOT NULL CHECK (purpose <> ''),
+	tables        TEXT   NOT NULL,
+	token_digest  TEXT   NOT NULL UNIQUE,
+	created_at    BIGINT NOT NULL,
+	begins_at     BIGINT NOT NULL,
+	ends_at       BIGINT NOT NULL CHECK (ends_at > begins_at),
+	revoked_at    BIGINT NOT NULL
+);
+
+CREATE TABLE analyst_log (
+	number        BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	at            BIGINT NOT NULL,
+	kind          TEXT   NOT NULL,
+	grant_id      TEXT   NOT NULL,
+	who           TEXT   NOT NULL,
+	basis         TEXT   NOT NULL,
+	purpose       TEXT   NOT NULL,
+	session_id    TEXT   NOT NULL,
+	statement_id  TEXT   NOT NULL,
+	statement     TEXT   NOT NULL,
+	parameters    TEXT   NOT NULL,
+	snapshot      BIGINT NOT NULL,
+	row_count     BIGINT NOT NULL,
+	byte_count    BIGINT NOT NULL,
+	took_us       BIGINT NOT NULL,
+	outcome       TEXT   NOT NULL,
+	client        TEXT   NOT NULL,
+	recipient     TEXT   NOT NULL,
+	file          TEXT   NOT NULL,
+	sha256        TEXT   NOT NULL
+);
+
+CREATE INDEX analyst_log_grant ON analyst_log (grant_id, number);
+
+CREATE FUNCTION keep_analyst_log() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE EXCEPTION 'the log is never changed or deleted';
+END $$;
+CREATE TRIGGER analyst_log_keep BEFORE UPDATE OR DELETE OR TRUNCATE ON analyst_log
+	FOR EACH STATEMENT EXECUTE FUNCTION keep_analyst_log();

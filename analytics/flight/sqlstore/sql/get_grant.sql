@@ -1,0 +1,3 @@
+-- One grant, whatever its state.
+SELECT id, name, organisation, basis, purpose, tables, token_digest, created_at, begins_at, ends_at, revoked_at
+FROM analyst_grants WHERE id = $1

@@ -1,0 +1,3 @@
+-- Whose token it is.
+SELECT id, name, organisation, basis, purpose, tables, token_digest, created_at, begins_at, ends_at, revoked_at
+FROM analyst_grants WHERE token_digest = $1

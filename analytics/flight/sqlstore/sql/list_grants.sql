@@ -1,0 +1,3 @@
+-- Every grant there ever was, the oldest first.
+SELECT id, name, organisation, basis, purpose, tables, token_digest, created_at, begins_at, ends_at, revoked_at
+FROM analyst_grants ORDER BY created_at, id
