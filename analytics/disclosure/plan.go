@@ -253,6 +253,9 @@ func (r RuleSet) plan(p *population, tables []table) ([]*placed, error) {
 	if r.Percent > 0 && r.MinShops == 0 {
 		problem.Percent = 0 // shops' parts are no secret here
 	}
+	if r.MinShops > 0 {
+		problem.Unit = 1
+	}
 	var cells []cellOf
 	for n, t := range tables {
 		for _, c := range p.cells(t, n) {

@@ -62,7 +62,7 @@ var layers = []layer{
 	{"internal/pgserver", nil, "a server of somebody else's"},
 	{"internal/ledgerbench", []string{"ledger/...", "internal/sqldb"}, "loads on the ledger"},
 	{"internal/simplex", nil, "a solver knows numbers"},
-	{"internal/gatebench", []string{"analytics/disclosure/suppress"}, "tables to measure the gate on"},
+	{"internal/gatebench", []string{"analytics/disclosure/suppress", "analytics/disclosure/audit", "analytics/disclosure/dossier"}, "tables to measure the gate on"},
 	{"internal/democity", []string{"openapi/wallet", "openapi/wallet/...", "pseudonymize/lake"}, "the demo lives through the API, like any client"},
 }
 

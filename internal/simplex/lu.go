@@ -1,6 +1,9 @@
 package simplex
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // vectors is a list of sparse vectors.
 type vectors struct {
@@ -9,7 +12,15 @@ type vectors struct {
 	value []float64
 }
 
-func (v *vectors) reset() { v.start, v.index, v.value = append(v.start[:0], 0), v.index[:0], v.value[:0] }
+func (v *vectors) reset() {
+	v.start, v.index, v.value = append(v.start[:0], 0), v.index[:0], v.value[:0]
+}
+
+// reserve makes room for more entries.
+func (v *vectors) reserve(n int) {
+	v.index, v.value = slices.Grow(v.index, n), slices.Grow(v.value, n)
+}
+
 func (v *vectors) add(index int32, value float64) {
 	v.index, v.value = append(v.index, index), append(v.value, value)
 }
@@ -97,7 +108,7 @@ func (f *factors) begin(m int) {
 // Peierls (SIAM J. Sci. Stat. Comput. 9, 1988). Of the rows that are large
 // enough the pivot is the one with the fewest entries. It reports false, and
 // changes nothing, when the column depends on those before it.
-func (f *factors) add(rows []int32, values []float64, weight []int32) bool {
+func (f *factors) add(rows []int32, values []float64, weight []int32, want int32) bool {
 	f.touched, f.order = f.touched[:0], f.order[:0]
 	for i, r := range rows {
 		if !f.marked[r] {
@@ -123,7 +134,9 @@ func (f *factors) add(rows []int32, values []float64, weight []int32) bool {
 		}
 	}
 	pivot := int32(-1)
-	if largest > 1e-7 {
+	if want >= 0 && f.position[want] < 0 && math.Abs(f.work[want]) > 1e-7 && math.Abs(f.work[want]) >= threshold*largest {
+		pivot = want
+	} else if largest > 1e-7 {
 		for _, r := range f.touched {
 			if f.position[r] < 0 && math.Abs(f.work[r]) >= threshold*largest &&
 				(pivot < 0 || weight[r] < weight[pivot] || weight[r] == weight[pivot] && r < pivot) {

@@ -106,7 +106,7 @@ func New(a *Matrix) *Solver {
 		if len(s.basis) == a.rows {
 			break
 		}
-		if rows, values := a.columns.of(j); s.factors.add(rows, values, s.weight) {
+		if rows, values := a.columns.of(j); s.factors.add(rows, values, s.weight, -1) {
 			s.at[j] = int32(len(s.basis))
 			s.basis = append(s.basis, j)
 		}
@@ -114,6 +114,7 @@ func New(a *Matrix) *Solver {
 	s.m = len(s.basis)
 	// The rows that got no pivot are sums of those that did.
 	s.columns.reset()
+	s.columns.reserve(len(a.columns.index))
 	number := make([]int32, a.rows)
 	for i := range number {
 		number[i] = -1
@@ -145,25 +146,22 @@ func (s *Solver) Rank() int { return s.m }
 // refactor makes the factors of the basis anew. Columns that rounding has made
 // dependent are replaced; it reports false when that cannot be done.
 func (s *Solver) refactor() bool {
-	order := slices.Clone(s.basis)
-	slices.SortFunc(order, func(i, j int32) int {
-		return cmp.Or(cmp.Compare(s.columns.start[i+1]-s.columns.start[i], s.columns.start[j+1]-s.columns.start[j]), cmp.Compare(i, j))
-	})
+	order := s.peel()
 	s.factors.begin(s.m)
 	s.basis = s.basis[:0]
-	for _, j := range order {
-		if rows, values := s.columns.of(j); s.factors.add(rows, values, s.weight) {
-			s.at[j] = int32(len(s.basis))
-			s.basis = append(s.basis, j)
+	for _, o := range order {
+		if rows, values := s.columns.of(o.column); s.factors.add(rows, values, s.weight, o.row) {
+			s.at[o.column] = int32(len(s.basis))
+			s.basis = append(s.basis, o.column)
 		} else {
-			s.at[j] = -1
+			s.at[o.column] = -1
 		}
 	}
 	for j := int32(0); len(s.basis) < s.m && int(j) < s.n; j++ {
 		if s.at[j] >= 0 {
 			continue
 		}
-		if rows, values := s.columns.of(j); s.factors.add(rows, values, s.weight) {
+		if rows, values := s.columns.of(j); s.factors.add(rows, values, s.weight, -1) {
 			s.at[j] = int32(len(s.basis))
 			s.basis = append(s.basis, j)
 		}
@@ -173,6 +171,88 @@ func (s *Solver) refactor() bool {
 	}
 	s.factors.finish()
 	return true
+}
+
+// pivot is a column of the basis and the row where it should have its pivot, or
+// -1.
+type pivot struct{ column, row int32 }
+
+// peel orders the basis so that factorising it fills in little: again and again
+// the column that has one row left, or the row that has one column left. What is
+// left then comes last, the shortest columns first.
+func (s *Solver) peel() []pivot {
+	inRow := make([][]int32, s.m) // columns of the basis
+	left := make([]int32, s.m)    // of each row: its columns that are not ordered
+	rest := make([]int32, s.n)    // of each column: its rows that have no pivot
+	counts := make([]int32, s.m)
+	for _, j := range s.basis {
+		rows, _ := s.columns.of(j)
+		for _, r := range rows {
+			counts[r]++
+		}
+	}
+	for r := range inRow {
+		inRow[r] = make([]int32, 0, counts[r])
+	}
+	var single, lonely []int32 // columns with one row, rows with one column
+	for _, j := range s.basis {
+		rows, _ := s.columns.of(j)
+		for _, r := range rows {
+			inRow[r] = append(inRow[r], j)
+		}
+		if rest[j] = int32(len(rows)); rest[j] == 1 {
+			single = append(single, j)
+		}
+	}
+	for r := range inRow {
+		if left[r] = int32(len(inRow[r])); left[r] == 1 {
+			lonely = append(lonely, int32(r))
+		}
+	}
+	order := make([]pivot, 0, s.m)
+	ordered, taken := make(map[int32]bool, s.m), make([]bool, s.m)
+	take := func(j, r int32) {
+		order = append(order, pivot{j, r})
+		ordered[j], taken[r] = true, true
+		for _, i := range inRow[r] {
+			if rest[i]--; rest[i] == 1 && !ordered[i] {
+				single = append(single, i)
+			}
+		}
+		rows, _ := s.columns.of(j)
+		for _, i := range rows {
+			if left[i]--; left[i] == 1 && !taken[i] {
+				lonely = append(lonely, i)
+			}
+		}
+	}
+	for len(single)+len(lonely) > 0 {
+		if n := len(single); n > 0 {
+			j := single[n-1]
+			single = single[:n-1]
+			rows, _ := s.columns.of(j)
+			if k := slices.IndexFunc(rows, func(r int32) bool { return !taken[r] }); !ordered[j] && k >= 0 {
+				take(j, rows[k])
+			}
+			continue
+		}
+		n := len(lonely)
+		r := lonely[n-1]
+		lonely = lonely[:n-1]
+		if k := slices.IndexFunc(inRow[r], func(j int32) bool { return !ordered[j] }); !taken[r] && k >= 0 {
+			take(inRow[r][k], r)
+		}
+	}
+	first := len(order)
+	for _, j := range s.basis {
+		if !ordered[j] {
+			order = append(order, pivot{j, -1})
+		}
+	}
+	slices.SortFunc(order[first:], func(a, b pivot) int {
+		return cmp.Or(cmp.Compare(rest[a.column], rest[b.column]), cmp.Compare(a.column, b.column))
+	})
+	return order
 }
 
 // Movement is the answer to the last question: each column that moved, and how

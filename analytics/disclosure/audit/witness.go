@@ -80,7 +80,7 @@ func (w *worker) shows(x *witness, change float64, d demand) bool {
 	tolerance := trust * d.by
 	if d.attacker == outsider {
 		for k, l := range x.leaves {
-			if w.m.value[l]+factor*x.by[k] < -tolerance {
+			if !(w.m.value[l]+factor*x.by[k] >= -tolerance) { // or is no number
 				return false
 			}
 		}
@@ -89,7 +89,7 @@ func (w *worker) shows(x *witness, change float64, d demand) bool {
 	for k, l := range x.leaves {
 		by := factor * x.by[k]
 		least, all := w.m.knows(l, d.attacker)
-		if all && math.Abs(by) > tolerance || w.m.value[l]+by < least-tolerance {
+		if all && !(math.Abs(by) <= tolerance) || !(w.m.value[l]+by >= least-tolerance) {
 			return false
 		}
 	}

@@ -45,8 +45,11 @@ type Problem struct {
 	Leaves [][]Contribution // of each leaf, one for each respondent in it
 	Cells  []Cell
 	// Percent is p of the p % rule: no respondent may estimate another one's
-	// amount within p %. With 0 respondents are not attackers.
+	// amount within p %. With Percent and Unit both 0 respondents are not attackers.
 	Percent float64
+	// Unit is the least that a respondent may not know of a sensitive cell in which
+	// others have a part, so that it cannot compute the cell.
+	Unit float64
 }
 
 // ErrMalformed says that a problem is not one.
@@ -86,19 +89,21 @@ func (p *Problem) check() error {
 // known to be 0, and cells over the same leaves are one.
 type model struct {
 	percent float64
+	unit    float64
 	value   []float64 // of each leaf
 	parts   [][]Contribution
 	cells   []Cell
 	origin  [][]int32 // the problem's cells that each of these stands for
 	of      [][]int32 // cells of each leaf
 	total   []float64 // of each cell
+	single  []int32   // of each leaf: the cell that is the leaf, or -1
 }
 
 func newModel(p *Problem) (*model, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	m := &model{percent: p.Percent}
+	m := &model{percent: p.Percent, unit: p.Unit}
 	number := make([]int32, len(p.Leaves))
 	for i, leaf := range p.Leaves {
 		sum := 0.0
@@ -163,8 +168,15 @@ func newModel(p *Problem) (*model, error) {
 		}
 		m.origin[at] = append(m.origin[at], int32(i))
 	}
+	m.single = make([]int32, len(m.value))
+	for l := range m.single {
+		m.single[l] = -1
+	}
 	for i := range m.cells {
 		c := &m.cells[i]
+		if len(c.Leaves) == 1 {
+			m.single[c.Leaves[0]] = int32(i)
+		}
 		if c.Sensitive {
 			if c.Fate == Shown {
 				return nil, &InfeasibleError{Cells: []int{int(m.origin[i][0])}}

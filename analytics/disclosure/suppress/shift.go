@@ -35,13 +35,14 @@ const still = 1e-6
 
 // prover finds proofs, for some of the sensitive cells.
 type prover struct {
-	m      *model
-	hidden []bool
-	solver *simplex.Solver
-	slack  []int32 // of each cell: its column, or -1
-	lower  []float64
-	upper  []float64
-	owned  map[int32][]int32 // leaves of each respondent
+	m         *model
+	hidden    []bool
+	regions   [2]*region // one of each size
+	widths    int        // how many of them are tried
+	decisions int        // changes of hidden so far
+	wide      *region    // for repair
+	lower     []float64
+	upper     []float64
 
 	pool   []move             // moves to try first
 	at     [][]int32          // of each leaf: moves of the pool that go through it
@@ -59,44 +60,10 @@ type prover struct {
 
 func newProver(m *model, hidden []bool, pool []move) *prover {
 	k := &prover{
-		m: m, hidden: hidden, owned: map[int32][]int32{}, at: make([][]int32, len(m.value)),
+		m: m, hidden: hidden, at: make([][]int32, len(m.value)), widths: len(regions),
 		proofs: map[int32][]*proof{}, by: map[int32][]*proof{}, users: map[int32][]*proof{}, open: map[int32][]demand{},
 		d: make([]float64, len(m.value)), changes: make([]float64, len(m.cells)),
-	}
-	rows := int32(0)
-	k.slack = make([]int32, len(m.cells))
-	for i := range m.cells {
-		if k.slack[i] = -1; !m.cells[i].Sensitive && len(m.cells[i].Leaves) > 1 {
-			k.slack[i] = rows
-			rows++
-		}
-	}
-	a := simplex.NewMatrix(int(rows))
-	for l := range m.value {
-		var in []int32
-		for _, c := range m.of[l] {
-			if k.slack[c] >= 0 {
-				in = append(in, k.slack[c])
-			}
-		}
-		a.Column(1, in...)
-		for _, c := range m.parts[l] {
-			k.owned[c.Respondent] = append(k.owned[c.Respondent], int32(l))
-		}
-	}
-	for i := range m.cells {
-		if k.slack[i] >= 0 {
-			k.slack[i] = a.Column(-1, k.slack[i])
-		}
-	}
-	k.solver = simplex.New(a)
-	k.solver.Limit = patience
-	k.lower, k.upper = make([]float64, a.Columns()), make([]float64, a.Columns())
-	for l, v := range m.value {
-		k.lower[l], k.upper[l] = -v, math.Inf(1)
-	}
-	for i := range m.cells {
-		k.bound(int32(i))
+		regions: [2]*region{newRegion(m), newRegion(m)}, wide: newRegion(m),
 	}
 	for _, mv := range pool {
 		k.learn(mv)
@@ -110,22 +77,6 @@ func (k *prover) learn(mv move) {
 	k.pool = append(k.pool, mv)
 	for _, t := range mv {
 		k.at[t.Column] = append(k.at[t.Column], n)
-	}
-}
-
-// bound lets a cell move when it is hidden.
-func (k *prover) bound(cell int32) {
-	free := k.hidden[cell]
-	switch c := &k.m.cells[cell]; {
-	case k.slack[cell] >= 0 && free:
-		k.lower[k.slack[cell]], k.upper[k.slack[cell]] = math.Inf(-1), math.Inf(1)
-	case k.slack[cell] >= 0:
-		k.lower[k.slack[cell]], k.upper[k.slack[cell]] = 0, 0
-	case len(c.Leaves) == 1 && free:
-		l := c.Leaves[0]
-		k.lower[l], k.upper[l] = -k.m.value[l], math.Inf(1)
-	case len(c.Leaves) == 1:
-		k.lower[c.Leaves[0]], k.upper[c.Leaves[0]] = 0, 0
 	}
 }
 
@@ -317,42 +268,6 @@ func (k *prover) far(mv move, rate float64, attacker int32) float64 {
 	return far
 }
 
-// solve looks for a move that meets a demand by linear programming.
-func (k *prover) solve(d demand) move {
-	k.solved++
-	var changed []int32
-	if d.attacker != outsider {
-		for _, l := range k.owned[d.attacker] {
-			if k.upper[l] == 0 {
-				continue
-			}
-			changed = append(changed, l)
-			own, all := k.least(l, d.attacker)
-			if k.lower[l] = own - k.m.value[l]; all {
-				k.lower[l], k.upper[l] = 0, 0
-			}
-		}
-	}
-	objective := make([]simplex.Term, 0, len(k.m.cells[d.cell].Leaves))
-	for _, l := range k.m.cells[d.cell].Leaves {
-		objective = append(objective, simplex.Term{Column: l, Value: d.sign})
-	}
-	_, status := k.solver.Maximize(objective, k.lower, k.upper, d.need)
-	for _, l := range changed {
-		k.lower[l], k.upper[l] = -k.m.value[l], math.Inf(1)
-	}
-	if status != simplex.Reached {
-		return nil
-	}
-	var mv move
-	for _, t := range k.solver.Movement() {
-		if int(t.Column) < len(k.m.value) && math.Abs(t.Value) > still/1000 {
-			mv = append(mv, t)
-		}
-	}
-	return mv
-}
-
 // keep notes what a proof is good for.
 func (k *prover) keep(p *proof, d demand) {
 	if len(p.serves) == 0 {
@@ -420,7 +335,7 @@ func (k *prover) spread(p *proof) {
 // insiders proves a cell against every respondent that could know better than an
 // outsider: only those that have a part in a leaf that moves.
 func (k *prover) insiders(cell int32) {
-	if k.m.percent == 0 {
+	if k.m.percent == 0 && k.m.unit == 0 {
 		return
 	}
 	var up *proof
@@ -448,7 +363,7 @@ func (k *prover) insiders(cell int32) {
 }
 
 // inside is the demand of a cell against a respondent: it must not be able to
-// estimate the largest of the others within p %.
+// estimate the largest of the others within p %, nor to compute the cell.
 func (k *prover) inside(cell, respondent int32, parties []Contribution) (demand, bool) {
 	own, largest := 0.0, 0.0
 	for _, c := range parties {
@@ -458,7 +373,10 @@ func (k *prover) inside(cell, respondent int32, parties []Contribution) (demand,
 			largest = max(largest, c.Amount)
 		}
 	}
-	need := own + (1+k.m.percent/100)*largest - k.m.total[cell]
+	need := k.m.unit
+	if k.m.percent > 0 {
+		need = max(need, own+(1+k.m.percent/100)*largest-k.m.total[cell])
+	}
 	return demand{cell, respondent, 1, need}, largest > 0 && need > still
 }
 
@@ -490,4 +408,4 @@ func proveAll(m *model, hidden []bool, pool []move) []*prover {
 // patience is how many steps are taken to find a proof. What takes longer is as
 // a rule impossible, and is looked at by repair, which finds a proof that costs
 // nothing where there is one.
-const patience = 100
+const patience = 300

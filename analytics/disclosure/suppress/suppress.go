@@ -42,7 +42,7 @@ func Protect(p *Problem) (*Result, error) {
 	for len(k.failed) > 0 {
 		failed := k.failed
 		k.failed = nil
-		if hopeless := repair(k, failed); len(hopeless) > 0 {
+		if hopeless := k.repair(failed); len(hopeless) > 0 {
 			var cells []int32
 			for _, d := range hopeless {
 				cells = append(cells, d.cell)
@@ -148,7 +148,7 @@ func (k *prover) clean() {
 		}
 	}
 	slices.SortStableFunc(cells, func(a, b int32) int { return cmp.Compare(k.m.cells[b].Cost, k.m.cells[a].Cost) })
-	k.solver.Limit = patience / 4
+	k.widths = 2
 	for _, c := range cells {
 		if len(k.users[c]) <= 64 {
 			k.release(c)
@@ -159,7 +159,7 @@ func (k *prover) clean() {
 // release publishes a hidden cell if every demand can still be met.
 func (k *prover) release(cell int32) bool {
 	k.hidden[cell] = false
-	k.bound(cell)
+	k.decisions++
 	var dead []*proof
 	for _, p := range k.users[cell] {
 		if !p.dead {
@@ -208,6 +208,6 @@ func (k *prover) release(cell int32) bool {
 	// What was found meanwhile stands: it needs one hidden cell less.
 	k.pool = append(pool, k.pool[len(pool):]...)
 	k.hidden[cell] = true
-	k.bound(cell)
+	k.decisions++
 	return false
 }
