@@ -13,6 +13,7 @@ import (
 
 	"meguri/analytics"
 	"meguri/analytics/analyticstest"
+	"meguri/analytics/recipient"
 	"meguri/ledger"
 	"meguri/ledger/ledgertest"
 	"meguri/ledger/programme"
@@ -158,8 +159,12 @@ func (m *memory) DeleteClient(_ context.Context, id string) error {
 }
 
 // engine answers every query of the registry of metrics with invented numbers:
-// one cell without dimensions, otherwise three of which one is small.
-type engine struct{ now func() time.Time }
+// one cell without dimensions, otherwise three of which one is small. secret is
+// added to the values of the small one.
+type engine struct {
+	now    func() time.Time
+	secret float64
+}
 
 // Behind implements analytics.Engine.
 func (e engine) Behind(ctx context.Context, q analytics.Query, p analytics.Party) ([]analytics.Part, error) {
@@ -195,9 +200,84 @@ func (e engine) Run(_ context.Context, q analytics.Query) (analytics.Table, erro
 			c.Keys = append(c.Keys, key)
 		}
 		for range metric.Measures {
-			c.Values = append(c.Values, float64(100*(i+1)))
+			v := float64(100 * (i + 1))
+			if i == 1 {
+				v += e.secret
+			}
+			c.Values = append(c.Values, v)
 		}
 		t.Cells = append(t.Cells, c)
 	}
 	return t, nil
+}
+
+// contracts is a recipient.Store in memory.
+type contracts struct {
+	list  []recipient.Contract
+	shops map[[2]string]bool
+	log   []recipient.Entry
+}
+
+func (s *contracts) PutContract(_ context.Context, c recipient.Contract) error {
+	s.list = append(s.list, c)
+	return nil
+}
+func (s *contracts) Contract(_ context.Context, id string) (recipient.Contract, error) {
+	for _, c := range s.list {
+		if c.ID == id {
+			return c, nil
+		}
+	}
+	return recipient.Contract{}, recipient.ErrNotFound
+}
+func (s *contracts) Contracts(_ context.Context, client string) (list []recipient.Contract, _ error) {
+	for _, c := range s.list {
+		if client == "" || c.Client == client {
+			list = append(list, c)
+		}
+	}
+	return list, nil
+}
+func (s *contracts) End(_ context.Context, id string, at time.Time) error {
+	for i := range s.list {
+		if s.list[i].ID == id {
+			s.list[i].EndedAt = at
+		}
+	}
+	return nil
+}
+func (s *contracts) Take(ctx context.Context, e recipient.Entry, q recipient.Quota, day, month time.Time) (recipient.Use, bool, error) {
+	use, err := s.Used(ctx, e.Contract, e.Table(), day, month)
+	if err != nil || !q.Fits(use) {
+		return use, false, err
+	}
+	return use, true, s.Append(ctx, e)
+}
+func (s *contracts) Used(_ context.Context, contract, table string, day, month time.Time) (u recipient.Use, _ error) {
+	tables := map[string]bool{}
+	for _, e := range s.log {
+		if e.Contract != contract || e.Outcome != recipient.Given || e.At.Before(month) {
+			continue
+		}
+		u.Downloads++
+		if e.Table() != table && !e.At.Before(day) {
+			tables[e.Table()] = true
+		}
+	}
+	u.Tables = int64(len(tables))
+	return u, nil
+}
+func (s *contracts) Append(_ context.Context, e recipient.Entry) error {
+	s.log = append(s.log, e)
+	return nil
+}
+func (s *contracts) Log(context.Context, string, int64, int) ([]recipient.Entry, error) {
+	return s.log, nil
+}
+func (s *contracts) PutShop(_ context.Context, client, shop string) error {
+	s.shops[[2]string{client, shop}] = true
+	return nil
+}
+func (s *contracts) HasShop(_ context.Context, client, shop string) (bool, error) {
+	return s.shops[[2]string{client, shop}], nil
 }

@@ -60,6 +60,11 @@ var story = []struct {
 	{"getDiscovery", call{method: "GET", path: "/payment-data/v1/discovery"}, 200, `"linkage_modes":[1]`},
 	{"listMetrics", call{client: "public", method: "GET", path: "/statistics/v1/metrics"}, 200, `"M01a"`},
 	{"getTable", call{client: "public", method: "GET", path: "/statistics/v1/metrics/M03/table?from=2026-07-01&to=2026-07-31&by=industry"}, 200, `"state":"suppressed","values":[null`},
+	{"getStructure", call{client: "public", method: "GET", path: "/statistics/v1/structures/M03"}, 200, `"structure_id":"MEGURI:M03_industry_shop_area(1.0.0)"`},
+	{"getContract", call{client: "univ", method: "GET", path: "/statistics/v1/contract"}, 200, `"tables_left":4`},
+	{"getBundle", call{client: "univ", method: "GET", path: "/statistics/v1/bundles/2026-07"}, 200, "manifest.json.sig"},
+	{"getBundleKey", call{method: "GET", path: "/statistics/v1/bundle-key"}, 200, "BEGIN PUBLIC KEY"},
+	{"getShopTable", call{client: "till", method: "GET", path: "/statistics/v1/shops/s-001/metrics/M01a/table?from=2026-07-01&to=2026-07-31&by=week"}, 200, `"peers":{`},
 }
 
 func TestEveryOperationAnswersAsItsContractSays(t *testing.T) {
@@ -123,7 +128,7 @@ func TestRoutesAndContractsAgree(t *testing.T) {
 }
 
 func TestOperationsNeedScopesOrStandOnTheShortList(t *testing.T) {
-	public := []string{"getDiscovery"}
+	public := []string{"getDiscovery", "getBundleKey"}
 	for _, op := range newSite(t).server.operations {
 		if op.public != slices.Contains(public, op.id) {
 			t.Errorf("%s: public is %v", op.id, op.public)
@@ -137,7 +142,7 @@ func TestOperationsNeedScopesOrStandOnTheShortList(t *testing.T) {
 func TestOperationsRefuseStrangersAndOtherScopes(t *testing.T) {
 	s := newSite(t)
 	for _, step := range story {
-		if step.operation == "getDiscovery" {
+		if step.operation == "getDiscovery" || step.operation == "getBundleKey" {
 			continue
 		}
 		c := step.call

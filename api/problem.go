@@ -12,6 +12,7 @@ import (
 
 	"meguri/analytics"
 	"meguri/analytics/disclosure"
+	"meguri/analytics/recipient"
 	"meguri/ledger"
 	"meguri/ledger/programme"
 	"meguri/ledger/registry"
@@ -101,6 +102,10 @@ var problems = []row{
 		text{"期間、分類、オプションを、指標の一覧（/statistics/v1/metrics）に合わせてください。",
 			"Choose a window, cuts and options that the list of metrics (/statistics/v1/metrics) offers."},
 		0, []error{analytics.ErrBadQuery}},
+	{"purpose-needed", 400, text{"利用目的の指定が必要です", "The request names no purpose of the contract"},
+		text{"契約にある利用目的のIDを purpose で指定してください。契約の内容は /statistics/v1/contract で確かめられます。",
+			"Name a purpose of your contract in purpose. /statistics/v1/contract lists them."},
+		0, []error{recipient.ErrPurpose}},
 	{"unauthenticated", 401, text{"認証が必要です", "A valid token is needed"},
 		text{"運営事務局が発行したトークンを Authorization: Bearer で送ってください。",
 			"Send the token that the operating office issued as Authorization: Bearer."},
@@ -121,7 +126,7 @@ var problems = []row{
 	{"not-found", 404, text{"見つかりません", "Not found"},
 		text{"アドレスと識別子を確かめてください。権限のないものも、見つからないと答えます。",
 			"Check the address and the identifiers. What you may not see is not found either."},
-		0, []error{errNoPage, ledger.ErrNotFound, registry.ErrNotFound}},
+		0, []error{errNoPage, ledger.ErrNotFound, registry.ErrNotFound, recipient.ErrNotFound}},
 	{"method-not-allowed", 405, text{"このメソッドは使えません", "Method not allowed"},
 		text{"Allow ヘッダーにあるメソッドを使ってください。", "Use one of the methods in the Allow header."},
 		0, []error{errMethod}},
@@ -131,7 +136,7 @@ var problems = []row{
 		0, []error{ledger.ErrConflict}},
 	{"registered-otherwise", 409, text{"別の内容で登録済みです", "Already registered with other content"},
 		text{"登録済みの内容は上書きされません。今の登録内容を確かめてください。", "What is registered is not overwritten. Look at what is registered now."},
-		0, []error{registry.ErrConflict}},
+		0, []error{registry.ErrConflict, recipient.ErrConflict}},
 	{"programme-exists", 409, text{"事業が別の内容で登録済みです", "The programme exists with other content"},
 		text{"発行中の事業は変えられません。新しい事業IDで登録してください。", "A programme cannot change once issued. Register a new one under another ID."},
 		0, []error{programme.ErrConflict}},
@@ -236,6 +241,21 @@ var problems = []row{
 		text{"分類・期間・店舗の組み合わせが、この提供先の範囲にありません。公開用の表は、終わった月の単位で、決められた分類だけを提供します。",
 			"The cuts, the window or the shop are not among those for this audience. Tables for the public are of whole months that are over, by the cuts on the list."},
 		0, []error{disclosure.ErrNotOffered}},
+	{"not-in-contract", 403, text{"契約にない表です", "The contract does not offer this table"},
+		text{"契約の指標・分類・期間の範囲で指定してください。契約の内容は /statistics/v1/contract で確かめられます。",
+			"Stay within the metrics, cuts and windows of your contract, which /statistics/v1/contract lists."},
+		0, []error{recipient.ErrNotInContract}},
+	{"contract-not-begun", 403, text{"契約期間の前です", "The contract has not begun"},
+		text{"契約の初日になってから取得してください。", "Come back on the contract's first day."},
+		0, []error{recipient.ErrNotBegun}},
+	{"contract-ended", 403, text{"契約は終わっています", "The contract has ended"},
+		text{"契約の終わりまでに取得したものの扱いは、契約に従ってください。更新は運営事務局に依頼してください。",
+			"What you hold is to be kept or erased as the contract says. Ask the operating office for another contract."},
+		0, []error{recipient.ErrEnded}},
+	{"quota-used-up", 429, text{"取得の上限に達しました", "The contract's quota is used up"},
+		text{"契約の上限（一日の表の数、または一月の取得の数）に達しました。Retry-After の秒数を待ってください。同じ表の再取得は、取得の数だけに数えます。",
+			"The tables of the day or the downloads of the month are used up. Wait for the seconds of Retry-After. The same table again counts as a download only."},
+		0, []error{recipient.ErrUsedUp}},
 	{"table-discloses", 409, text{"この表は公表済みの表と合わせると秘匿値が分かります", "Together with earlier tables this one discloses hidden values"},
 		text{"この表は出せません。期間か分類を、公表済みの表と同じ区切りに変えてください。運営事務局は理由を台帳で確認できます。",
 			"It cannot be released. Choose a window or cuts that agree with what is released already. The office can see the reason in the register."},
@@ -366,10 +386,14 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // retryAfter is how many seconds a caller had better wait. The ledger's queue
-// knows better than the table.
+// and a contract's quota know better than the table.
 func (s *server) retryAfter(p row, err error) int {
 	if errors.Is(err, ledger.ErrBusy) && s.RetryAfter != nil {
 		return int(math.Ceil(s.RetryAfter().Seconds()))
+	}
+	var used *recipient.UsedUp
+	if errors.As(err, &used) {
+		return max(1, int(math.Ceil(used.Again.Sub(s.Now()).Seconds())))
 	}
 	return p.retry
 }

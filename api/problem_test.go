@@ -23,7 +23,7 @@ import (
 func sentinels(t *testing.T) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}
-	for _, dir := range []string{"ledger", "ledger/registry", "ledger/programme", "analytics", "analytics/disclosure"} {
+	for _, dir := range []string{"ledger", "ledger/registry", "ledger/programme", "analytics", "analytics/disclosure", "analytics/recipient"} {
 		names, err := filepath.Glob(filepath.Join("..", dir, "*.go"))
 		if err != nil || len(names) == 0 {
 			t.Fatalf("no source in %s: %v", dir, err)

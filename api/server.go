@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,6 +18,7 @@ import (
 
 	"meguri/analytics"
 	"meguri/analytics/disclosure"
+	"meguri/analytics/recipient"
 	"meguri/ledger"
 	"meguri/ledger/programme"
 	"meguri/ledger/registry"
@@ -31,16 +33,20 @@ import (
 // Gate gives out released tables; [disclosure.Gate] is the one there is.
 type Gate interface {
 	Release(ctx context.Context, q analytics.Query, a disclosure.Audience) (disclosure.Released, error)
+	ReleaseTo(ctx context.Context, q analytics.Query, a disclosure.Audience, reader string) (disclosure.Released, error)
 }
 
-// Deps is what the server needs of the other rooms. Metrics, Logger, Ready and
-// RetryAfter may be left out; everything else is needed.
+// Deps is what the server needs of the other rooms. Metrics, Logger, Ready,
+// RetryAfter, Recipients and BundleKey may be left out; everything else is
+// needed.
 type Deps struct {
 	Ledger     ledger.Store
 	Desk       *programme.Desk
 	Programmes programme.Store
 	Registry   registry.Store
 	Gate       Gate
+	Recipients *recipient.Desk    // contracts of third parties; without, everybody gets what is public
+	BundleKey  ed25519.PrivateKey // signs bundles; without, there are none
 
 	City      string                   // shown on pages
 	Programme string                   // what pages report on; may be empty

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ import (
 	"github.com/google/uuid"
 
 	"meguri/analytics/disclosure"
+	"meguri/analytics/recipient"
 	"meguri/ledger"
 	"meguri/ledger/programme"
 	"meguri/ledger/registry"
@@ -31,11 +33,12 @@ import (
 type site struct {
 	*testing.T
 	*memory
-	server *server
-	url    string
-	http   *http.Client
-	log    *bytes.Buffer
-	clock  *clock
+	contracts *contracts
+	server    *server
+	url       string
+	http      *http.Client
+	log       *bytes.Buffer
+	clock     *clock
 }
 
 type clock struct {
@@ -60,6 +63,8 @@ var clientScopes = map[string][]string{
 	"office": {"wallet.read", "wallet.write", "ledger.post", "ledger.close", "ledger.read", "ledger.backdate"},
 	"ingest": {"residents.read", "payments.read"},
 	"public": {"statistics.read"},
+	"univ":   {"statistics.read"}, // with a contract
+	"till":   {"statistics.shop"}, // of s-001
 	"none":   {},
 }
 
@@ -69,6 +74,14 @@ const (
 	voucher  = "voucher-2026"
 	points   = "points-2026"
 )
+
+// testContract is the contract of the client univ.
+var testContract = recipient.Contract{
+	ID: "univ-2026", Reader: "univ-2026", Client: "univ", Organisation: "めぐり大学",
+	Purposes: []recipient.Purpose{{ID: "research", Text: "地域経済の研究"}},
+	Metrics:  []string{"M01a", "M03"}, Cuts: [][]string{{}, {"industry"}, {"weekday", "hour"}}, Windows: []recipient.Kind{recipient.Month},
+	DataFrom: "2026-04-01", From: "2026-07-01", Until: "2026-12-31", Quota: recipient.Quota{TablesADay: 4, DownloadsAMonth: 12},
+}
 
 // passwordHash is the hash of password; hashing is slow on purpose.
 var passwordHash = sync.OnceValue(func() string {
@@ -81,9 +94,10 @@ var passwordHash = sync.OnceValue(func() string {
 
 // testServer is the server on stores in memory, without a listener.
 type testServer struct {
-	memory *memory
-	server *server
-	clock  *clock
+	memory    *memory
+	contracts *contracts
+	server    *server
+	clock     *clock
 }
 
 func newTestServer(t testing.TB, log *slog.Logger) testServer {
@@ -116,9 +130,11 @@ func newTestServer(t testing.TB, log *slog.Logger) testServer {
 			t.Fatal(err)
 		}
 	}
+	k := &contracts{shops: map[[2]string]bool{{"till", "s-001"}: true}, list: []recipient.Contract{testContract}}
 	s, err := newServer(Deps{
+		Recipients: &recipient.Desk{Store: k, Now: c.Now}, BundleKey: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
 		Ledger: m, Desk: desk, Programmes: m, Registry: m,
-		Gate: &disclosure.Gate{Engine: engine{c.Now}, Now: c.Now},
+		Gate: &disclosure.Gate{Engine: engine{now: c.Now}, Now: c.Now},
 		City: "巡り市", Provider: "meguri", Demo: true, Now: c.Now,
 		Period: func() (string, string) { return "2026-07-01", "2026-07-31" },
 		Logger: log,
@@ -126,7 +142,7 @@ func newTestServer(t testing.TB, log *slog.Logger) testServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return testServer{m, s, c}
+	return testServer{m, k, s, c}
 }
 
 func newSite(t *testing.T) *site {
@@ -138,7 +154,7 @@ func newSite(t *testing.T) *site {
 	listener.Start()
 	t.Cleanup(listener.Close)
 	jar, _ := cookiejar.New(nil)
-	return &site{T: t, memory: s.memory, server: s.server, url: listener.URL, log: log, clock: s.clock, http: &http.Client{
+	return &site{T: t, memory: s.memory, contracts: s.contracts, server: s.server, url: listener.URL, log: log, clock: s.clock, http: &http.Client{
 		Jar:           jar,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -146,7 +162,9 @@ func newSite(t *testing.T) *site {
 
 // conforms fails the test when an answer of an API does not fit its contract.
 func conforms(t *testing.T, s *server) http.Handler {
-	openapi3filter.RegisterBodyDecoder("text/csv", openapi3filter.FileBodyDecoder)
+	for _, media := range []string{"text/csv", "application/vnd.sdmx.data+csv", "application/zip", "application/x-pem-file"} {
+		openapi3filter.RegisterBodyDecoder(media, openapi3filter.FileBodyDecoder)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := httptest.NewRecorder()
 		s.mux.ServeHTTP(rec, r)

@@ -3,6 +3,10 @@ package api
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
 
 	"meguri/analytics"
 	"meguri/analytics/disclosure"
@@ -27,37 +31,97 @@ func (a *statisticsAPI) ListMetrics(context.Context, op.ListMetricsRequestObject
 	return list, nil
 }
 
+// GetTable answers with a table of the caller's contract, or, to whom has none,
+// with one for the public.
 func (a *statisticsAPI) GetTable(ctx context.Context, r op.GetTableRequestObject) (op.GetTableResponseObject, error) {
-	q := analytics.Query{Metric: r.MetricID, From: dayIn(r.Params.From), To: dayIn(r.Params.To), Shop: r.Params.Shop}
-	for _, d := range r.Params.By {
-		q.By = append(q.By, string(d))
+	q := analytics.Query{Metric: r.MetricID, From: dayIn(r.Params.From), To: dayIn(r.Params.To), Shop: r.Params.Shop, By: dimensionsIn(r.Params.By)}
+	format := r.Params.Format
+	if format == "" {
+		format = statistics.GetTableParamsFormatJSON
 	}
-	released, err := a.Gate.Release(ctx, q, disclosure.Public)
-	if err != nil {
-		return nil, err
-	}
-	if r.Params.Format == statistics.GetTableParamsFormatCsv {
-		var b bytes.Buffer
-		if err := reports.CSV(&b, released, string(r.Params.Lang)); err != nil {
+	contract, ok, err := a.contract(ctx)
+	if !ok && err == nil {
+		released, err := a.Gate.Release(ctx, q, disclosure.Public)
+		if err != nil {
 			return nil, err
 		}
-		return op.GetTable200TextCsvResponse{Body: &b, ContentLength: int64(b.Len())}, nil
+		return render(released, format, string(r.Params.Lang))
 	}
-	return op.GetTable200JSONResponse(tableOut(released)), nil
+	e := entryOf(ctx, q)
+	e.Contract, e.Operation, e.Purpose, e.Format = contract.ID, "getTable", r.Params.Purpose, string(format)
+	if err != nil {
+		return nil, a.refused(ctx, e, err)
+	}
+	answer, err := a.contracted(ctx, contract, q, e, format, string(r.Params.Lang))
+	if err != nil {
+		return nil, a.refused(ctx, e, err)
+	}
+	return answer, nil
 }
 
-func tableOut(t disclosure.Released) statistics.Table {
-	q := t.Query()
+// download is an answer that was made whole before it leaves, so that its
+// length is known, and nothing leaves that is not in the log.
+type download struct {
+	media string
+	body  []byte
+}
+
+func (d download) write(w http.ResponseWriter) error {
+	w.Header().Set("Content-Type", d.media)
+	w.Header().Set("Content-Length", strconv.Itoa(len(d.body)))
+	w.WriteHeader(http.StatusOK)
+	_, err := w.Write(d.body)
+	return err
+}
+
+// VisitGetTableResponse implements op.GetTableResponseObject.
+func (d download) VisitGetTableResponse(w http.ResponseWriter) error { return d.write(w) }
+
+// VisitGetBundleResponse implements op.GetBundleResponseObject.
+func (d download) VisitGetBundleResponse(w http.ResponseWriter) error { return d.write(w) }
+
+// render writes a table in one of the formats.
+func render(r disclosure.Released, format statistics.GetTableParamsFormat, lang string) (download, error) {
+	var b bytes.Buffer
+	var media string
+	var err error
+	switch format {
+	case statistics.GetTableParamsFormatCsv:
+		media, err = "text/csv", reports.CSV(&b, r, lang)
+	case statistics.GetTableParamsFormatSdmxCsv:
+		media, err = "application/vnd.sdmx.data+csv; version=2.0.0", reports.SDMXCSV(&b, r)
+	case statistics.GetTableParamsFormatJSONStat:
+		media, err = "application/json", reports.JSONStat(&b, r, lang)
+	default:
+		var table statistics.Table
+		if table, err = tableOut(r); err == nil {
+			media, err = "application/json", json.NewEncoder(&b).Encode(table)
+		}
+	}
+	if err != nil {
+		return download{}, fmt.Errorf("write the table of %s: %w", r.Metric().ID, err)
+	}
+	return download{media, b.Bytes()}, nil
+}
+
+func tableOut(t disclosure.Released) (statistics.Table, error) {
+	hash, err := reports.Hash(t)
+	if err != nil {
+		return statistics.Table{}, err
+	}
+	q, rules := t.Query(), t.Rules()
 	out := statistics.Table{
 		MetricID: t.Metric().ID, Dims: columnsOut(t.Dims()), Measures: columnsOut(t.Measures()),
 		Query:  statistics.Query{From: dayOut(q.From), To: dayOut(q.To), Shop: q.Shop, By: dimensionsOut(q.By)},
-		Hidden: t.Hidden(), AsOf: t.AsOf().UTC(), Snapshot: t.Snapshot(), ReleasedAt: t.ReleasedAt().UTC(),
+		Hidden: t.Hidden(), HiddenShare: reports.HiddenShare(t),
+		AsOf: t.AsOf().UTC(), Snapshot: t.Snapshot(), ReleasedAt: t.ReleasedAt().UTC(), ReleaseHash: hash,
 		Rules: statistics.Rules{
-			Audience: string(t.Rules().Audience), Version: t.Rules().Version, MinPersons: t.Rules().MinPersons,
+			Audience: string(rules.Audience), Version: rules.Version, MinPersons: rules.MinPersons, MinShops: rules.MinShops,
+			RoundYen: rules.RoundYen, RoundCount: rules.RoundCount, ExplainedAt: "/docs/statistics",
 		},
 		Cells: []statistics.Cell{},
 	}
-	for _, c := range t.Cells() {
+	for _, c := range reports.InOrder(t) {
 		cell := statistics.Cell{Keys: append([]string{}, c.Keys...), State: statistics.CellStateShown, Values: []*float64{}}
 		if c.State != disclosure.Shown {
 			cell.State = statistics.CellStateSuppressed
@@ -71,13 +135,21 @@ func tableOut(t disclosure.Released) statistics.Table {
 		}
 		out.Cells = append(out.Cells, cell)
 	}
-	return out
+	return out, nil
 }
 
 func columnsOut(columns []analytics.Column) []statistics.Column {
 	out := []statistics.Column{}
 	for _, c := range columns {
 		out = append(out, statistics.Column{Name: c.Name, Ja: c.Ja, En: c.En, Unit: statistics.ColumnUnit(c.Unit)})
+	}
+	return out
+}
+
+func dimensionsIn(dims []statistics.Dimension) []string {
+	var out []string
+	for _, d := range dims {
+		out = append(out, string(d))
 	}
 	return out
 }

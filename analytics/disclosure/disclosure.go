@@ -56,10 +56,10 @@ type Released struct {
 	hidden int
 }
 
-// release applies a rule set, and the plan of a cut, to a raw table. by is the
+// apply applies a rule set, and the plan of a cut, to a raw table. by is the
 // plan's cut: the query's, and shop where the query names one. A cell that the
 // plan does not know is hidden, unless it is empty.
-func release(t analytics.Table, rules RuleSet, plan *placed, by []string, now time.Time) (Released, error) {
+func apply(t analytics.Table, rules RuleSet, plan *placed, by []string, now time.Time) (Released, error) {
 	r := Released{table: t, rules: rules, at: now.UTC()}
 	r.table.Cells = nil
 	own := len(t.Query.By)

@@ -19,9 +19,67 @@ import (
 	"pgregory.net/rapid"
 
 	"meguri/analytics"
+	"meguri/analytics/disclosure/audit"
+	"meguri/analytics/disclosure/dossier"
 )
 
-func newGate(e analytics.Engine) *Gate { return &Gate{Engine: e, Now: after} }
+// newGate is a gate whose releases are all attacked.
+func newGate(e analytics.Engine) *Gate { return &Gate{Engine: e, Now: after, Audit: attack} }
+
+var errAudit = errors.New("the auditor finds something")
+
+func attack(ctx context.Context, d *dossier.Dossier) error {
+	r, err := audit.Audit(ctx, d, audit.Options{})
+	if err == nil && !r.Protected {
+		err = fmt.Errorf("%w: %+v", errAudit, r.Violations[0])
+	}
+	return err
+}
+
+// Everything that the public was given in three months, and a recipient beside
+// it, is attacked together.
+func TestAttack_EverythingInTheRegister(t *testing.T) {
+	e := newTown(7, 4000)
+	g := &Gate{Engine: e, Now: after, Register: &memoryRegister{}, Audit: attack}
+	windows := [][2]string{{"2026-04-01", "2026-04-30"}, {"2026-04-01", "2026-06-30"}, {"2026-05-01", "2026-05-31"}}
+	rules, err := RulesFor(Public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := 0
+	for _, w := range windows {
+		for _, cut := range rules.Lattice {
+			if _, err := g.Release(t.Context(), ask("M01a", w[0], w[1], cut...), Public); errors.Is(err, errAudit) {
+				t.Error(err)
+			} else if errors.Is(err, ErrDiscloses) {
+				refused++
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, err := g.ReleaseTo(t.Context(), ask("M01a", "2026-06-01", "2026-06-30", "industry", "shop_area"), Recipient, "acme"); err != nil && !errors.Is(err, ErrDiscloses) {
+		t.Fatal(err)
+	}
+	t.Logf("%d tables were refused", refused)
+	for _, reader := range []struct {
+		a    Audience
+		name string
+	}{{Public, ""}, {Recipient, "acme"}} {
+		all, err := g.Dossiers(t.Context(), reader.a, reader.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(all) < 4 {
+			t.Errorf("%d groups of tables, want one each for time, hours, places and persons", len(all))
+		}
+		for _, d := range all {
+			if err := attack(t.Context(), d); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
 
 func mustRelease(t testing.TB, g *Gate, q analytics.Query, a Audience) Released {
 	t.Helper()
@@ -197,22 +255,44 @@ type memoryRegister struct {
 	err     error
 }
 
-func (m *memoryRegister) Append(_ context.Context, r Record) error {
-	if m.err == nil {
-		m.records = append(m.records, r)
+func (m *memoryRegister) Append(_ context.Context, r Record, after int64) (int64, error) {
+	if m.err != nil {
+		return 0, m.err
 	}
-	return m.err
+	if r.Frozen && after != int64(len(m.records)) {
+		return 0, ErrMoved
+	}
+	m.records = append(m.records, r)
+	return int64(len(m.records)), nil
 }
 
-func (m *memoryRegister) Frozen(_ context.Context, f func(Record) error) error {
+func (m *memoryRegister) Frozen(_ context.Context, f func(Record) error) (int64, error) {
 	for _, r := range m.records {
 		if r.Frozen {
 			if err := f(r); err != nil {
-				return err
+				return 0, err
 			}
 		}
 	}
-	return nil
+	return int64(len(m.records)), nil
+}
+
+// Two processes release from one register: the second one knows what the first
+// one has let out, and refuses what does not go with it.
+func TestRelease_TwoProcesses(t *testing.T) {
+	register := &memoryRegister{}
+	e := newTown(8, 3000)
+	one, two := &Gate{Engine: e, Now: after, Register: register}, &Gate{Engine: e, Now: after, Register: register}
+	mustRelease(t, one, ask("M01a", "2026-04-01", "2026-04-30"), Public)
+	mustRelease(t, two, ask("M01a", "2026-05-01", "2026-05-31"), Public)
+	q := ask("M01a", "2026-04-01", "2026-04-30", "industry", "shop_area")
+	first := mustRelease(t, one, q, Public)
+	if again := mustRelease(t, two, q, Public); !reflect.DeepEqual(first.Cells(), again.Cells()) || !first.ReleasedAt().Equal(again.ReleasedAt()) {
+		t.Error("the second process released another table")
+	}
+	if len(register.records) != 3 {
+		t.Errorf("%d entries in the register, want 3", len(register.records))
+	}
 }
 
 // Third parties get rounded numbers.
@@ -266,6 +346,9 @@ func TestRelease_Property(t *testing.T) {
 			to := rapid.SampledFrom([]string{"2026-04-30", "2026-05-31"}).Draw(r, "to")
 			q := ask("M01a", "2026-04-01", to, rapid.SampledFrom(cuts).Draw(r, "cut")...)
 			released, err := g.Release(context.Background(), q, rules)
+			if errors.Is(err, errAudit) {
+				r.Fatal(err)
+			}
 			if errors.Is(err, ErrDiscloses) {
 				continue
 			}

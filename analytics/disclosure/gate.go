@@ -5,12 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	"meguri/analytics"
+	"meguri/analytics/disclosure/dossier"
 )
 
 // Gate answers queries with released tables. It stands in the query layer:
@@ -19,9 +21,13 @@ type Gate struct {
 	Engine   analytics.Engine
 	Now      func() time.Time
 	Register Register // where releases are kept; nil is nowhere, for audiences that are not frozen
+	// Audit attacks what is about to be released; on an error nothing is. nil is
+	// no audit.
+	Audit func(context.Context, *dossier.Dossier) error
 
-	mu       sync.Mutex
+	mu       sync.RWMutex
 	loaded   bool
+	last     int64 // entry of the register that is known
 	snapshot int64 // of what is kept in the two maps for audiences that are not frozen
 	views    map[view]*viewState
 	released map[string]Released // by releaseKey
@@ -71,8 +77,30 @@ func (g *Gate) ReleaseTo(ctx context.Context, q analytics.Query, a Audience, rea
 		v.Snapshot = snapshot
 	}
 
+	key, err := releaseKey(v, q)
+	if err != nil {
+		return Released{}, err
+	}
+	g.mu.RLock()
+	r, ok := g.released[key]
+	g.mu.RUnlock()
+	if ok {
+		return r, nil
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	for range 5 { // another process may be releasing too
+		r, err := g.release(ctx, rules, v, asked, q, by, snapshot)
+		if !errors.Is(err, ErrMoved) {
+			return r, err
+		}
+		g.loaded = false
+	}
+	return Released{}, fmt.Errorf("release %s: %w, again and again", q.Metric, ErrMoved)
+}
+
+// release answers a query that was resolved, in a view, by the plan of a cut.
+func (g *Gate) release(ctx context.Context, rules RuleSet, v view, asked, q analytics.Query, by []string, snapshot int64) (Released, error) {
 	if err := g.load(ctx, snapshot); err != nil {
 		return Released{}, err
 	}
@@ -94,7 +122,7 @@ func (g *Gate) ReleaseTo(ctx context.Context, q analytics.Query, a Audience, rea
 	if !rules.Frozen && t.Snapshot != snapshot {
 		return Released{}, fmt.Errorf("release %s: the lake has changed meanwhile; ask again", q.Metric)
 	}
-	r, err := release(t, rules, plan, by, g.Now())
+	r, err := apply(t, rules, plan, by, g.Now())
 	if err != nil {
 		return Released{}, err
 	}
@@ -103,12 +131,14 @@ func (g *Gate) ReleaseTo(ctx context.Context, q analytics.Query, a Audience, rea
 		if err != nil {
 			return Released{}, err
 		}
-		if err := g.Register.Append(ctx, rec); err != nil {
+		number, err := g.Register.Append(ctx, rec, g.last)
+		if err != nil {
 			for _, p := range fresh {
 				delete(g.views[v].cuts, cutName(p.By))
 			}
 			return Released{}, fmt.Errorf("release %s: what is not in the register is not released: %w", q.Metric, err)
 		}
+		g.last = number
 	}
 	g.released[key] = r
 	return r, nil
@@ -151,10 +181,11 @@ func (g *Gate) load(ctx context.Context, snapshot int64) error {
 		g.views, g.released = map[view]*viewState{}, map[string]Released{}
 	}
 	if !g.loaded && g.Register != nil {
-		err := g.Register.Frozen(ctx, func(rec Record) error { return g.restore(rec) })
+		last, err := g.Register.Frozen(ctx, g.restore)
 		if err != nil {
 			return fmt.Errorf("read the register of releases: %w", err)
 		}
+		g.last = last
 	}
 	g.loaded = true
 	if g.snapshot != snapshot {
@@ -215,6 +246,15 @@ func (g *Gate) place(ctx context.Context, rules RuleSet, v view, by []string) (p
 	decided, err := rules.decide(p, tables, own)
 	if err != nil {
 		return nil, nil, err
+	}
+	if g.Audit != nil {
+		shown := slices.Clone(tables)
+		for i := range shown {
+			shown[i].decided = decided[i]
+		}
+		if err := g.Audit(ctx, p.dossier(rules, v.Audience, shown)); err != nil {
+			return nil, nil, fmt.Errorf("%w: %w", ErrDiscloses, err)
+		}
 	}
 	for i, t := range tables {
 		if t.decided == nil && !t.between {
@@ -282,11 +322,18 @@ func (g *Gate) tables(rules RuleSet, v view, state *viewState, by []string) (tab
 	for _, p := range gather(earlier, by).cuts {
 		want = append(want, p.By)
 	}
+	// Windows that overlap, and those that overlap with these: a quarter and its
+	// first month give away what the third and the second are together.
 	windows := []view{v}
-	for other := range g.views {
-		if other != v && other.Snapshot == v.Snapshot && other.Shop == v.Shop && other.From <= v.To && v.From <= other.To &&
-			(other.Audience == v.Audience && other.Reader == v.Reader || rules.Frozen && other.Audience == Public) {
-			windows = append(windows, other)
+	taken := map[view]bool{v: true}
+	for at := 0; at < len(windows); at++ {
+		w := windows[at]
+		for other := range g.views {
+			if !taken[other] && other.Snapshot == v.Snapshot && other.Shop == v.Shop && other.From <= w.To && w.From <= other.To &&
+				(other.Audience == v.Audience && other.Reader == v.Reader || rules.Frozen && other.Audience == Public) {
+				taken[other] = true
+				windows = append(windows, other)
+			}
 		}
 	}
 	slices.SortFunc(windows[1:], compareViews)

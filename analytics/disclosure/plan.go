@@ -39,7 +39,9 @@ func cutName(by []string) string {
 }
 
 // cellKey is a cell of a cut, its keys in the order of the sorted dimensions.
-func cellKey(keys []string) string { return strings.Join(keys, "\x1f") }
+func cellKey(keys []string) string { return strings.Join(keys, keySeparator) }
+
+const keySeparator = "\x1f"
 
 // keyOf is the cellKey of keys that stand in the order of by.
 func keyOf(by, keys []string) string {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -33,13 +34,19 @@ type Record struct {
 	Body     []byte // JSON: the view, the decisions and, where what is published stays, the table
 }
 
-// Register keeps what was released.
+// ErrMoved: somebody else has entered something in the register meanwhile.
+var ErrMoved = errors.New("the register has moved on")
+
+// Register keeps what was released. Entries are numbered from 1.
 type Register interface {
-	// Append adds an entry, durably, before the table leaves.
-	Append(ctx context.Context, r Record) error
+	// Append adds an entry, durably, before the table leaves. A frozen one is
+	// added only when the last entry is number after, otherwise ErrMoved is
+	// returned: it was decided without knowing what was released meanwhile.
+	Append(ctx context.Context, r Record, after int64) (number int64, err error)
 	// Frozen calls f with every entry of an audience whose tables stay as they
-	// are, in the order in which they were added.
-	Frozen(ctx context.Context, f func(Record) error) error
+	// are, in the order in which they were added. It returns the number of the
+	// last entry of any kind.
+	Frozen(ctx context.Context, f func(Record) error) (last int64, err error)
 }
 
 // body is the JSON of a record.

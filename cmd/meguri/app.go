@@ -142,7 +142,7 @@ func (a *app) gate(ctx context.Context) (*disclosure.Gate, error) {
 		return nil, err
 	}
 	a.onClose(engine.Close)
-	return &disclosure.Gate{Engine: engine, Now: time.Now, Register: register}, nil
+	return &disclosure.Gate{Engine: engine, Now: time.Now, Register: register, Audit: attack}, nil
 }
 
 // writer starts a writer that stops when the app closes.
@@ -164,6 +164,14 @@ func (a *app) handler(ctx context.Context, store *sqlstore.Store, who registry.S
 	if err != nil {
 		return nil, err
 	}
+	recipients, err := a.recipients(ctx)
+	if err != nil {
+		return nil, err
+	}
+	key, err := a.bundleKey()
+	if err != nil {
+		return nil, err
+	}
 	writer := a.writer(ctx, store)
 	return api.New(api.Deps{
 		Ledger:     store,
@@ -171,6 +179,8 @@ func (a *app) handler(ctx context.Context, store *sqlstore.Store, who registry.S
 		Programmes: store,
 		Registry:   who,
 		Gate:       gate,
+		Recipients: recipients,
+		BundleKey:  key,
 		City:       a.config.City,
 		Programme:  a.config.Programme,
 		Provider:   a.config.Provider,

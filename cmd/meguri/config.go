@@ -26,6 +26,7 @@ type Config struct {
 	Provider       string `yaml:"provider"`        // name of our ledger as a payment provider
 	From           string `yaml:"from"`            // first day that pages show; "" is the data's first
 	To             string `yaml:"to"`              // last day; "" is the data's last
+	StatisticsKey  string `yaml:"statistics_key"`  // file with the private key that signs bundles
 	AddressFile    string `yaml:"-"`               // where the server writes its address
 	Demo           bool   `yaml:"demo"`            // the data are made up, and every screen says so
 	Profile        string `yaml:"profile"`         // production, or trial: a database that may lose what it has committed
@@ -63,6 +64,7 @@ var settings = []struct {
 	{"passphrase-file", func(c *Config) *string { return &c.PassphraseFile }},
 	{"log-level", func(c *Config) *string { return &c.LogLevel }},
 	{"provider", func(c *Config) *string { return &c.Provider }},
+	{"statistics-key", func(c *Config) *string { return &c.StatisticsKey }},
 	{"address-file", func(c *Config) *string { return &c.AddressFile }},
 	{"from", func(c *Config) *string { return &c.From }},
 	{"to", func(c *Config) *string { return &c.To }},

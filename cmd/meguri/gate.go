@@ -1,30 +1,39 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"meguri/analytics/disclosure"
 	"meguri/analytics/disclosure/audit"
 	"meguri/analytics/disclosure/dossier"
 )
 
 func (p *program) gateCommand() *cobra.Command {
-	gate := &cobra.Command{Use: "gate", Short: "attack what is to be published, as an outsider and as every respondent"}
+	gate := &cobra.Command{Use: "gate", Short: "what was released, and whether anybody can work back from it"}
 	var format, lang string
 	var intervals bool
+	var audience, reader string
 	attack := &cobra.Command{
-		Use:   "audit FILE",
-		Short: "try to find out what a dossier's tables hide",
-		Long: `Reads a dossier, plays the attackers against all of its tables together, and
-prints what they find out. The dossier and the report are the office's: they tell
-who paid what.
+		Use:   "audit [FILE]",
+		Short: "try to find out what released tables hide",
+		Long: `Plays the attackers against all tables of a dossier together, and prints what they
+find out. Without a file it takes everything in the register that an audience has
+been given. The dossier and the report are the office's: they tell who paid what.
 
 The exit code is 0 only when every hidden cell was shown to be protected. It is 1
 when some is not, and also when the audit did not come to its end.`,
-		Args: cobra.ExactArgs(1),
+		Example: `  meguri gate audit
+  meguri gate audit --audience recipient --reader acme
+  meguri gate audit dossier.json --format json`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			write, ok := map[string]func(*audit.Report, io.Writer) error{
 				"text": func(r *audit.Report, w io.Writer) error { return r.Text(w, lang) },
@@ -36,31 +45,92 @@ when some is not, and also when the audit did not come to its end.`,
 			if lang != "ja" && lang != "en" {
 				return usageError{fmt.Errorf("gate audit: the language %q is not there: ja or en", lang)}
 			}
-			f, err := os.Open(args[0])
-			if err != nil {
-				return err
+			look := func(name string, d *dossier.Dossier) error {
+				r, err := audit.Audit(cmd.Context(), d, audit.Options{Intervals: intervals})
+				if err != nil {
+					return fmt.Errorf("audit %s: %w", name, err)
+				}
+				if err := write(r, p.stdout); err != nil {
+					return fmt.Errorf("write the report: %w", err)
+				}
+				if !r.Protected {
+					return fmt.Errorf("%s must not be published: %d violations", name, len(r.Violations))
+				}
+				return nil
 			}
-			defer f.Close()
-			d, err := dossier.Read(f)
-			if err != nil {
-				return fmt.Errorf("read %s: %w", args[0], err)
+			if len(args) == 1 {
+				f, err := os.Open(args[0])
+				if err != nil {
+					return err
+				}
+				defer f.Close()
+				d, err := dossier.Read(f)
+				if err != nil {
+					return fmt.Errorf("read %s: %w", args[0], err)
+				}
+				return look(args[0], d)
 			}
-			r, err := audit.Audit(cmd.Context(), d, audit.Options{Intervals: intervals})
-			if err != nil {
-				return fmt.Errorf("audit %s: %w", args[0], err)
-			}
-			if err := write(r, p.stdout); err != nil {
-				return fmt.Errorf("write the report: %w", err)
-			}
-			if !r.Protected {
-				return fmt.Errorf("%s must not be published: %d violations", args[0], len(r.Violations))
-			}
-			return nil
+			return p.with(func(a *app) error {
+				gate, err := a.gate(cmd.Context())
+				if err != nil {
+					return err
+				}
+				all, err := gate.Dossiers(cmd.Context(), disclosure.Audience(audience), reader)
+				if err != nil {
+					return err
+				}
+				if len(all) == 0 {
+					fmt.Fprintf(p.stderr, "nothing was released to %s yet that stays as it is\n", audience)
+				}
+				var faults []error
+				for i, d := range all {
+					faults = append(faults, look(fmt.Sprintf("%s, group %d of %d", audience, i+1, len(all)), d))
+				}
+				return errors.Join(faults...)
+			})
 		},
 	}
+	attack.Flags().StringVar(&audience, "audience", string(disclosure.Public), "whose releases: public or recipient")
+	attack.Flags().StringVar(&reader, "reader", "", "which recipient")
 	attack.Flags().StringVar(&format, "format", "text", "text or json")
 	attack.Flags().StringVar(&lang, "lang", "ja", "ja or en")
 	attack.Flags().BoolVar(&intervals, "intervals", false, "work out the whole range of every hidden cell; this takes longer")
-	gate.AddCommand(attack)
+	gate.AddCommand(attack, p.gateRegisterCommand())
 	return gate
+}
+
+// attack refuses a release in which an attacker finds something.
+func attack(ctx context.Context, d *dossier.Dossier) error {
+	r, err := audit.Audit(ctx, d, audit.Options{})
+	if err != nil {
+		return err
+	}
+	if !r.Protected {
+		return fmt.Errorf("the auditor finds %d violations", len(r.Violations))
+	}
+	return nil
+}
+
+func (p *program) gateRegisterCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "register",
+		Short: "list what was released: when, to whom, by which rules, and its hash",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.with(func(a *app) error {
+				register, err := a.register(cmd.Context())
+				if err != nil {
+					return err
+				}
+				w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+				fmt.Fprintln(w, "released\trules\treader\tmetric\tcut\tfrom\tto\tcells\thidden\thash")
+				err = register.All(cmd.Context(), func(r disclosure.Record) error {
+					_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", r.At.In(time.Local).Format(time.DateTime), r.Rules, r.Reader, r.Metric,
+						r.Cut, r.From, r.To, r.Cells, r.Hidden, r.Hash[:16])
+					return err
+				})
+				return errors.Join(err, w.Flush())
+			})
+		},
+	}
 }

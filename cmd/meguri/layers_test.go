@@ -23,7 +23,7 @@ type layer struct {
 var layers = []layer{
 	{"cmd/meguri", []string{"api", "reports", "analytics/...", "ingest/...", "ledger/...", "pseudonymize/...", "openapi/...", "internal/..."},
 		"cmd wires the rooms together"},
-	{"api", []string{"reports", "analytics", "analytics/disclosure", "ledger", "ledger/programme", "ledger/registry", "pseudonymize/lake", "openapi/..."},
+	{"api", []string{"reports", "analytics", "analytics/disclosure", "analytics/recipient", "ledger", "ledger/programme", "ledger/registry", "pseudonymize/lake", "openapi/..."},
 		"api knows interfaces: no store, no DuckDB, no raw table beyond the gate"},
 	{"reports", []string{"reports/chart", "reports/fonts", "analytics", "analytics/disclosure"},
 		"reports take released tables and nothing else"},

@@ -85,6 +85,7 @@ func newRoot(p *program) *cobra.Command {
 		p.analystCommand(),
 		p.migrateCommand(),
 		p.gateCommand(),
+		p.recipientCommand(),
 		p.benchCommand(),
 		p.versionCommand(),
 	)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	recipientstore "meguri/analytics/recipient/sqlstore"
 	"meguri/internal/sqldb"
 )
 
@@ -32,10 +33,15 @@ func (p *program) migrateCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				desk, err := a.recipients(cmd.Context())
+				if err != nil {
+					return err
+				}
 				for _, part := range []struct {
 					name  string
 					steps []sqldb.Migration
-				}{{"ledger", ledger.Migrations()}, {"ingest", personal.Migrations()}, {"releases", releases.Migrations()}, {"analysts", analysts.Migrations()}} {
+				}{{"ledger", ledger.Migrations()}, {"ingest", personal.Migrations()}, {"releases", releases.Migrations()}, {"analysts", analysts.Migrations()},
+					{"recipients", desk.Store.(*recipientstore.Store).Migrations()}} {
 					for _, m := range part.steps {
 						state := "was there"
 						if m.Applied {

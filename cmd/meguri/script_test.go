@@ -81,7 +81,8 @@ func dataDir() string {
 }
 
 // scriptHTTP: http METHOD ADDRESSFILE PATH [Header:value | @bodyfile]... asks a
-// server and leaves status, headers and body in stdout.
+// server and leaves status, headers and body in stdout. A token comes from a
+// file with 'Authorization:Bearer @file'.
 func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 3 || neg {
 		ts.Fatalf("usage: http METHOD ADDRESSFILE PATH [Header:value | @body]")
@@ -94,6 +95,9 @@ func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
 			continue
 		}
 		name, value, _ := strings.Cut(a, ":")
+		if file, ok := strings.CutPrefix(value, "Bearer @"); ok {
+			value = "Bearer " + strings.TrimSpace(ts.ReadFile(file))
+		}
 		header.Set(name, value)
 	}
 	req, err := http.NewRequest(args[0], strings.TrimSpace(ts.ReadFile(args[1]))+args[2], body)

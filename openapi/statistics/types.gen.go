@@ -4,6 +4,7 @@
 package statistics
 
 import (
+	"encoding/json"
 	"time"
 
 	openapi_types "github.com/oapi-codegen/runtime/types"
@@ -102,10 +103,84 @@ func (e Dimension) Valid() bool {
 	}
 }
 
+// Defines values for JSONStatClass.
+const (
+	JSONStatClassDataset JSONStatClass = "dataset"
+)
+
+// Valid indicates whether the value is a known member of the JSONStatClass enum.
+func (e JSONStatClass) Valid() bool {
+	switch e {
+	case JSONStatClassDataset:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for JSONStatStatus.
+const (
+	JSONStatStatusC JSONStatStatus = "c"
+	JSONStatStatusM JSONStatStatus = "m"
+)
+
+// Valid indicates whether the value is a known member of the JSONStatStatus enum.
+func (e JSONStatStatus) Valid() bool {
+	switch e {
+	case JSONStatStatusC:
+		return true
+	case JSONStatStatusM:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for JSONStatVersion.
+const (
+	JSONStatVersionN20 JSONStatVersion = "2.0"
+)
+
+// Valid indicates whether the value is a known member of the JSONStatVersion enum.
+func (e JSONStatVersion) Valid() bool {
+	switch e {
+	case JSONStatVersionN20:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WindowKind.
+const (
+	WindowKindFiscalYear WindowKind = "fiscal-year"
+	WindowKindMonth      WindowKind = "month"
+	WindowKindQuarter    WindowKind = "quarter"
+	WindowKindYear       WindowKind = "year"
+)
+
+// Valid indicates whether the value is a known member of the WindowKind enum.
+func (e WindowKind) Valid() bool {
+	switch e {
+	case WindowKindFiscalYear:
+		return true
+	case WindowKindMonth:
+		return true
+	case WindowKindQuarter:
+		return true
+	case WindowKindYear:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for GetTableParamsFormat.
 const (
-	GetTableParamsFormatCsv  GetTableParamsFormat = "csv"
-	GetTableParamsFormatJSON GetTableParamsFormat = "json"
+	GetTableParamsFormatCsv      GetTableParamsFormat = "csv"
+	GetTableParamsFormatJSON     GetTableParamsFormat = "json"
+	GetTableParamsFormatJSONStat GetTableParamsFormat = "json-stat"
+	GetTableParamsFormatSdmxCsv  GetTableParamsFormat = "sdmx-csv"
 )
 
 // Valid indicates whether the value is a known member of the GetTableParamsFormat enum.
@@ -114,6 +189,10 @@ func (e GetTableParamsFormat) Valid() bool {
 	case GetTableParamsFormatCsv:
 		return true
 	case GetTableParamsFormatJSON:
+		return true
+	case GetTableParamsFormatJSONStat:
+		return true
+	case GetTableParamsFormatSdmxCsv:
 		return true
 	default:
 		return false
@@ -138,6 +217,15 @@ func (e GetTableParamsLang) Valid() bool {
 	}
 }
 
+// AgreedPurpose defines model for AgreedPurpose.
+type AgreedPurpose struct {
+	// ID 利用目的のID / Its ID
+	ID string `json:"id"`
+
+	// Text 利用目的 / The purpose in words
+	Text string `json:"text"`
+}
+
 // Cell defines model for Cell.
 type Cell struct {
 	// Keys 分類の値。空文字は不明 / One key per dimension; empty is unknown
@@ -153,6 +241,34 @@ type Cell struct {
 
 // CellState 表示か秘匿か / Shown, or suppressed
 type CellState string
+
+// Code defines model for Code.
+type Code struct {
+	// En 英語 / In English
+	En string `json:"en"`
+
+	// ID コード / The code
+	ID string `json:"id"`
+
+	// Ja 日本語 / In Japanese
+	Ja string `json:"ja"`
+}
+
+// CodeList defines model for CodeList.
+type CodeList struct {
+	Codes []Code `json:"codes"`
+
+	// En 英語の名前 / Name in English
+	En string `json:"en"`
+
+	// ID ID
+	//
+	// Example: CL_INDUSTRY
+	ID string `json:"id"`
+
+	// Ja 日本語の名前 / Name in Japanese
+	Ja string `json:"ja"`
+}
 
 // Column defines model for Column.
 type Column struct {
@@ -172,8 +288,151 @@ type Column struct {
 // ColumnUnit 単位（測定値の列だけ） / Unit, of measures only
 type ColumnUnit string
 
+// Component defines model for Component.
+type Component struct {
+	// CodeListID コードリスト。なければ自由な値 / Its code list; without one values are open
+	CodeListID string `json:"code_list_id,omitempty,omitzero"`
+
+	// ConceptID 概念 / Its concept
+	ConceptID string `json:"concept_id"`
+
+	// ID 列の名前 / Name of the column
+	ID string `json:"id"`
+
+	// Position 順番（次元だけ） / Position of a dimension
+	Position int `json:"position,omitempty,omitzero"`
+}
+
+// Contract defines model for Contract.
+type Contract struct {
+	// ContractID 契約 / The contract
+	ContractID string `json:"contract_id"`
+
+	// Cuts 分類の組み合わせ / Combinations of dimensions
+	Cuts [][]Dimension `json:"cuts"`
+
+	// DataFrom 表の期間の最初の日 / No window begins earlier
+	DataFrom string `json:"data_from,omitempty,omitzero"`
+
+	// DataTo 表の期間の最後の日 / No window ends later
+	DataTo string `json:"data_to,omitempty,omitzero"`
+
+	// DownloadsAMonth 一月の取得の数 / Downloads in a month
+	DownloadsAMonth int64 `json:"downloads_a_month"`
+
+	// DownloadsLeft 今月の残り / Left this month
+	DownloadsLeft int64 `json:"downloads_left"`
+
+	// From 契約の初日 / First day of the contract
+	From    openapi_types.Date `json:"from"`
+	Metrics []MetricID         `json:"metrics"`
+
+	// Organisation 提供先 / Who receives
+	Organisation string          `json:"organisation"`
+	Purposes     []AgreedPurpose `json:"purposes"`
+
+	// TablesADay 一日の表の数 / Different tables in a day
+	TablesADay int64 `json:"tables_a_day"`
+
+	// TablesLeft 今日の残り / Left today
+	TablesLeft int64 `json:"tables_left"`
+
+	// Until 契約の最終日 / Last day of the contract
+	Until openapi_types.Date `json:"until"`
+
+	// Windows 期間の長さ / What a window may be
+	Windows []WindowKind `json:"windows"`
+}
+
+// CutStructure defines model for CutStructure.
+type CutStructure struct {
+	// By 分類 / The cut
+	By         []Dimension `json:"by"`
+	Dimensions []Component `json:"dimensions"`
+
+	// StructureID 構造のID / Identifier
+	//
+	// Example: MEGURI:M01a_industry(1.0.0)
+	StructureID string `json:"structure_id"`
+}
+
 // Dimension 分類 / A dimension
 type Dimension string
+
+// JSONStat JSON-stat 2.0のデータセット。値は id の順（最後の次元が最も速く変わる）です。秘匿は null で status が `c`、未観測は
+// null で status が `m` です。
+// A dataset of JSON-stat 2.0. Values are in the order of id, the last dimension running fastest. Suppressed is null with
+// status `c`, not observed null with status `m`.
+//
+// Example: {"class":"dataset","dimension":{"industry":{"category":{"index":["grocery","supermarket"],"label":{"grocery":"食料品","supermarket":"スーパー"}},"label":"業種"},"measure":{"category":{"index":["net_yen"],"label":{"net_yen":"純利用額"},"unit":{"net_yen":{"label":"円"}}},"label":"指標"}},"extension":{"hidden":1,"hidden_share":0.5},"id":["industry","measure"],"label":"M01a 純利用額（発生日基準）","note":["秘匿は人数が少ないため公表しない値で、0ではありません。"],"role":{"metric":["measure"]},"size":[2,1],"status":{"1":"c"},"updated":"2026-08-01T00:00:00Z","value":[1281000,null],"version":"2.0"}
+type JSONStat struct {
+	Class JSONStatClass `json:"class"`
+
+	// Dimension 次元の区分 / Categories of each dimension
+	Dimension map[string]JSONStatDimension `json:"dimension"`
+
+	// Extension 指標の定義、秘匿の基準、時点、公表のハッシュ / Definition, rule set, as-of time, release hash
+	Extension map[string]interface{} `json:"extension"`
+
+	// ID 次元 / The dimensions
+	ID []string `json:"id"`
+
+	// Label 表の名前 / Name of the table
+	Label string   `json:"label"`
+	Note  []string `json:"note"`
+
+	// Role 時間、地域、測定値の次元 / Which dimensions are time, geo and metric
+	Role map[string][]string `json:"role"`
+
+	// Size 次元ごとの区分の数 / How many categories each has
+	Size []int `json:"size"`
+
+	// Source 定義の出典 / Where the definition comes from
+	Source string `json:"source,omitempty,omitzero"`
+
+	// Status 値の位置ごとの状態 / Status by the position of a value
+	Status map[string]JSONStatStatus `json:"status"`
+
+	// Updated データの時点 / What was known
+	Updated time.Time       `json:"updated"`
+	Value   []*float64      `json:"value"`
+	Version JSONStatVersion `json:"version"`
+}
+
+// JSONStatClass defines model for JSONStat.Class.
+type JSONStatClass string
+
+// JSONStatStatus defines model for JSONStat.Status.
+type JSONStatStatus string
+
+// JSONStatVersion defines model for JSONStat.Version.
+type JSONStatVersion string
+
+// JSONStatCategory defines model for JSONStatCategory.
+type JSONStatCategory struct {
+	// Index 区分の順 / Categories in order
+	Index []string `json:"index"`
+
+	// Label 区分の見出し / Headings
+	Label map[string]string `json:"label"`
+
+	// Unit 単位 / Units
+	Unit map[string]JSONStatUnit `json:"unit,omitempty,omitzero"`
+}
+
+// JSONStatDimension defines model for JSONStatDimension.
+type JSONStatDimension struct {
+	Category JSONStatCategory `json:"category"`
+
+	// Label 見出し / Heading
+	Label string `json:"label"`
+}
+
+// JSONStatUnit defines model for JSONStatUnit.
+type JSONStatUnit struct {
+	// Label 単位 / Unit
+	Label string `json:"label"`
+}
 
 // Metric defines model for Metric.
 type Metric struct {
@@ -277,15 +536,75 @@ type Query struct {
 	To openapi_types.Date `json:"to"`
 }
 
+// ReleaseHash 表の内容のSHA-256。形式によらず、同じ表なら同じです。
+// SHA-256 of what the table says. The same table has the same one in every format.
+//
+// Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+type ReleaseHash = string
+
 // Rules defines model for Rules.
 type Rules struct {
 	// Audience 誰に見せる基準か / Whom the rules are for
 	Audience string `json:"audience"`
 
+	// ExplainedAt 秘匿の規則の説明 / Where the rules stand in plain words
+	ExplainedAt string `json:"explained_at"`
+
 	// MinPersons 最少人数 / Fewest persons a cell may show
 	MinPersons int64 `json:"min_persons"`
 
+	// MinShops 最少店舗数 / Fewest shops a cell may show
+	MinShops int64 `json:"min_shops,omitempty,omitzero"`
+
+	// RoundCount 件数の丸めの単位 / Counts are multiples of it
+	RoundCount int64 `json:"round_count,omitempty,omitzero"`
+
+	// RoundYen 金額の丸めの単位 / Amounts are multiples of it
+	RoundYen int64 `json:"round_yen,omitempty,omitzero"`
+
 	// Version 基準の版 / Version of the rule set
+	Version string `json:"version"`
+}
+
+// ShopTable defines model for ShopTable.
+type ShopTable struct {
+	Own   Table `json:"own"`
+	Peers Table `json:"peers,omitempty,omitzero"`
+
+	// ShopID 店舗 / The shop
+	ShopID string `json:"shop_id"`
+}
+
+// Structure defines model for Structure.
+type Structure struct {
+	// AgencyID 作成機関 / Agency
+	//
+	// Example: MEGURI
+	AgencyID   string      `json:"agency_id"`
+	Attributes []Component `json:"attributes"`
+	CodeLists  []CodeList  `json:"code_lists"`
+	Concepts   []Code      `json:"concepts"`
+
+	// En 英語の名前 / Name in English
+	En string `json:"en"`
+
+	// Ja 日本語の名前 / Name in Japanese
+	Ja string `json:"ja"`
+
+	// Measures MEASURE 次元の値 / Values of the dimension MEASURE
+	Measures []Column `json:"measures"`
+
+	// MetricID 指標ID / A metric
+	//
+	// Example: M01a
+	MetricID MetricID `json:"metric_id"`
+
+	// Structures 分類ごとの構造 / One for each cut
+	Structures []CutStructure `json:"structures"`
+
+	// Version 版 / Version
+	//
+	// Example: 1.0.0
 	Version string `json:"version"`
 }
 
@@ -297,8 +616,11 @@ type Table struct {
 	Dims  []Column  `json:"dims"`
 
 	// Hidden 秘匿したセルの数 / How many cells are suppressed
-	Hidden   int      `json:"hidden"`
-	Measures []Column `json:"measures"`
+	Hidden int `json:"hidden"`
+
+	// HiddenShare 秘匿したセルの割合 / Which part of the cells is suppressed
+	HiddenShare float64  `json:"hidden_share"`
+	Measures    []Column `json:"measures"`
 
 	// MetricID 指標ID / A metric
 	//
@@ -306,12 +628,35 @@ type Table struct {
 	MetricID MetricID `json:"metric_id"`
 	Query    Query    `json:"query"`
 
+	// ReleaseHash 表の内容のSHA-256。形式によらず、同じ表なら同じです。
+	// SHA-256 of what the table says. The same table has the same one in every format.
+	//
+	//
+	// Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	ReleaseHash ReleaseHash `json:"release_hash"`
+
 	// ReleasedAt 公開日時 / When the gate let it out
 	ReleasedAt time.Time `json:"released_at"`
 	Rules      Rules     `json:"rules"`
 
 	// Snapshot データの版 / Number of the lake's snapshot
 	Snapshot int64 `json:"snapshot"`
+}
+
+// TableAnswer 形式 json では Table、json-stat では JSONStat / Table in the format json, JSONStat in json-stat
+type TableAnswer = json.RawMessage
+
+// WindowKind 月、四半期、年、年度 / A month, a quarter, a year, or a fiscal year from April
+type WindowKind string
+
+// Purpose defines model for Purpose.
+type Purpose = string
+
+// GetBundleParams defines parameters for GetBundle.
+type GetBundleParams struct {
+	// Purpose 利用目的のID。契約の利用目的が一つなら省けます。契約のない呼び出しでは使いません。
+	// The ID of the purpose. It may be left out when the contract has one purpose, and means nothing without a contract.
+	Purpose Purpose `form:"purpose,omitempty" json:"purpose,omitempty,omitzero"`
 }
 
 // GetTableParams defines parameters for GetTable.
@@ -328,10 +673,14 @@ type GetTableParams struct {
 	// Shop この店舗だけ / Only this shop
 	Shop string `form:"shop,omitempty" json:"shop,omitempty,omitzero"`
 
-	// Format 形式 / JSON or CSV
+	// Format 形式 / JSON, JSON-stat 2.0, SDMX-CSV 2.0, or CSV for spreadsheets
 	Format GetTableParamsFormat `form:"format,omitempty" json:"format,omitempty,omitzero"`
 
-	// Lang CSVの見出しの言語 / Language of the CSV's headings
+	// Purpose 利用目的のID。契約の利用目的が一つなら省けます。契約のない呼び出しでは使いません。
+	// The ID of the purpose. It may be left out when the contract has one purpose, and means nothing without a contract.
+	Purpose Purpose `form:"purpose,omitempty" json:"purpose,omitempty,omitzero"`
+
+	// Lang 見出しの言語（CSVとJSON-stat） / Language of headings, in CSV and JSON-stat
 	Lang GetTableParamsLang `form:"lang,omitempty" json:"lang,omitempty,omitzero"`
 }
 
@@ -340,3 +689,15 @@ type GetTableParamsFormat string
 
 // GetTableParamsLang defines parameters for GetTable.
 type GetTableParamsLang string
+
+// GetShopTableParams defines parameters for GetShopTable.
+type GetShopTableParams struct {
+	// From 期間の初日（日本時間） / First day of the window in Asia/Tokyo
+	From openapi_types.Date `form:"from" json:"from"`
+
+	// To 期間の最終日（この日を含む） / Last day of the window, inclusive
+	To openapi_types.Date `form:"to" json:"to"`
+
+	// By 分類（コンマ区切り） / Dimensions to cut by, separated by commas
+	By []Dimension `form:"by,omitempty" json:"by,omitempty,omitzero"`
+}

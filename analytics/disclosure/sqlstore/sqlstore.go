@@ -48,18 +48,23 @@ func (s *Store) Migrations() []sqldb.Migration { return s.steps }
 
 // Append implements disclosure.Register. Of two processes that add an entry at
 // the same time the second one tries again.
-func (s *Store) Append(ctx context.Context, r disclosure.Record) error {
-	return s.db.InTx(ctx, func(tx *sql.Tx) error {
-		var number int64
+func (s *Store) Append(ctx context.Context, r disclosure.Record, after int64) (number int64, err error) {
+	err = s.db.InTx(ctx, func(tx *sql.Tx) error {
+		var last int64
 		var chain string
-		err := tx.QueryRowContext(ctx, s.sql.Get("last_release")).Scan(&number, &chain)
+		err := tx.QueryRowContext(ctx, s.sql.Get("last_release")).Scan(&last, &chain)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, s.sql.Get("insert_release"), number+1, r.At.UnixMicro(), string(r.Audience), r.Reader, r.Rules, r.Metric,
+		if r.Frozen && last != after {
+			return disclosure.ErrMoved
+		}
+		number = last + 1
+		_, err = tx.ExecContext(ctx, s.sql.Get("insert_release"), number, r.At.UnixMicro(), string(r.Audience), r.Reader, r.Rules, r.Metric,
 			r.From, r.To, r.Cut, r.Snapshot, r.Cells, r.Hidden, r.Frozen, r.Hash, link(chain, r), r.Body)
 		return err
 	})
+	return number, err
 }
 
 // link is the chain's next value.
@@ -70,13 +75,15 @@ func link(before string, r disclosure.Record) string {
 }
 
 // Frozen implements disclosure.Register.
-func (s *Store) Frozen(ctx context.Context, f func(disclosure.Record) error) error {
-	return s.All(ctx, func(r disclosure.Record) error {
+func (s *Store) Frozen(ctx context.Context, f func(disclosure.Record) error) (last int64, err error) {
+	err = s.All(ctx, func(r disclosure.Record) error {
+		last++
 		if !r.Frozen {
 			return nil
 		}
 		return f(r)
 	})
+	return last, err
 }
 
 // All calls f with every entry, in order, after it has checked the chain up to

@@ -39,8 +39,19 @@ func testRegister(t *testing.T, db *sqldb.DB) {
 	var wg sync.WaitGroup
 	for n := range 20 {
 		wg.Go(func() {
-			if err := s.Append(ctx, record(n)); err != nil {
-				t.Error(err)
+			after := int64(0)
+			for {
+				_, err := s.Append(ctx, record(n), after)
+				if !errors.Is(err, disclosure.ErrMoved) {
+					if err != nil {
+						t.Error(err)
+					}
+					return
+				}
+				if after, err = s.Frozen(ctx, func(disclosure.Record) error { return nil }); err != nil {
+					t.Error(err)
+					return
+				}
 			}
 		})
 	}
@@ -56,7 +67,7 @@ func testRegister(t *testing.T, db *sqldb.DB) {
 		t.Errorf("%d entries, %v", len(seen), err)
 	}
 	frozen := 0
-	if err := s.Frozen(ctx, func(disclosure.Record) error { frozen++; return nil }); err != nil || frozen != 10 {
+	if last, err := s.Frozen(ctx, func(disclosure.Record) error { frozen++; return nil }); err != nil || frozen != 10 || last != 20 {
 		t.Errorf("%d frozen entries, %v", frozen, err)
 	}
 	for _, text := range []string{"UPDATE releases SET hidden_count = 0", "DELETE FROM releases"} {

@@ -30,7 +30,7 @@ func newRegion(m *model) *region {
 }
 
 // regions are the sizes that are tried.
-var regions = []int{150, 1500}
+var regions = [...]int{150, 1500}
 
 // around fills a region with up to size leaves: those of a cell, and then those
 // that can make up for them, through the smallest cells first. blocks says which
@@ -96,7 +96,7 @@ func (k *prover) solve(d demand) move {
 	k.solved++
 	blocks := func(c int32) bool { return !k.hidden[c] }
 	moves := func(l int32) bool { return k.m.single[l] < 0 || k.hidden[k.m.single[l]] }
-	for i, size := range regions[:k.widths] {
+	for i, size := range regions {
 		r := k.regions[i]
 		if r.solver == nil || r.cell != d.cell || r.decisions != k.decisions { // one attacker after the other asks of a cell
 			r.around(k.m, d.cell, size, blocks, moves)

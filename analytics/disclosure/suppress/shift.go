@@ -38,7 +38,6 @@ type prover struct {
 	m         *model
 	hidden    []bool
 	regions   [2]*region // one of each size
-	widths    int        // how many of them are tried
 	decisions int        // changes of hidden so far
 	wide      *region    // for repair
 	lower     []float64
@@ -60,7 +59,7 @@ type prover struct {
 
 func newProver(m *model, hidden []bool, pool []move) *prover {
 	k := &prover{
-		m: m, hidden: hidden, at: make([][]int32, len(m.value)), widths: len(regions),
+		m: m, hidden: hidden, at: make([][]int32, len(m.value)),
 		proofs: map[int32][]*proof{}, by: map[int32][]*proof{}, users: map[int32][]*proof{}, open: map[int32][]demand{},
 		d: make([]float64, len(m.value)), changes: make([]float64, len(m.cells)),
 		regions: [2]*region{newRegion(m), newRegion(m)}, wide: newRegion(m),

@@ -148,7 +148,6 @@ func (k *prover) clean() {
 		}
 	}
 	slices.SortStableFunc(cells, func(a, b int32) int { return cmp.Compare(k.m.cells[b].Cost, k.m.cells[a].Cost) })
-	k.widths = 2
 	for _, c := range cells {
 		if len(k.users[c]) <= 64 {
 			k.release(c)

@@ -91,6 +91,37 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// GetBundleKey 署名の公開鍵 / Get the public key of bundles
+	//
+	// 一式の署名を確かめるEd25519の公開鍵をPEM（SubjectPublicKeyInfo）で返します。だれでも取得できます。
+	//
+	// Returns the Ed25519 public key that bundles are checked with, as PEM (SubjectPublicKeyInfo). It is open to everybody.
+	//
+	// Corresponds with GET /statistics/v1/bundle-key (the `GetBundleKey` operationId).
+	GetBundleKey(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetBundle 署名付きの一式 / Get a signed bundle
+	//
+	// 契約の表のうち、期間のものすべてを、SDMX-CSVとJSON-statで一つのZIPにして返します。`manifest.json` に全ファイルの
+	// SHA-256、`manifest.json.sig` にそのEd25519署名（64バイト）があります。同じ公表からは同じバイト列ができます。
+	// 一回の取得、一つの表として数えます。
+	//
+	// Returns every table of the contract for a period as SDMX-CSV and JSON-stat in one ZIP. `manifest.json` has the SHA-256
+	// of every file, `manifest.json.sig` its Ed25519 signature of 64 bytes. The same releases give the same bytes. A bundle
+	// counts as one download of one table.
+	//
+	// Corresponds with GET /statistics/v1/bundles/{period} (the `GetBundle` operationId).
+	GetBundle(ctx context.Context, period string, params *GetBundleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetContract 自分の契約 / Get the caller's contract
+	//
+	// 提供先が、自分の契約の利用目的、提供される表、期間、残りの回数を確かめます。契約がなければ 404 です。
+	//
+	// A recipient looks up its contract: purposes, tables, windows, and what is left of its quota. 404 without a contract.
+	//
+	// Corresponds with GET /statistics/v1/contract (the `GetContract` operationId).
+	GetContract(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListMetrics 指標の一覧 / List the metrics
 	//
 	// 指標の一覧と定義を返します。
@@ -102,13 +133,102 @@ type ClientInterface interface {
 
 	// GetTable 統計表の取得 / Get the table of a metric
 	//
-	// 期間と分類を指定して、公開用の基準で秘匿処理した表を返します。`format=csv` でCSV（UTF-8）になります。
+	// 期間と分類を指定して、秘匿処理した表を返します。契約のある提供先には提供先の基準で、契約にある表だけを返します。
+	// ほかには公開の基準で返します。`format` で形式を選びます。秘匿のセルは、JSONでは値 null と state `suppressed`、
+	// JSON-stat 2.0では値 null と status `c`、SDMX-CSV 2.0では OBS_VALUE 空、OBS_STATUS `Q`、CONF_STATUS `C`、
+	// CSVでは「秘匿」です。どの形式でも同じセルが秘匿です。
 	//
-	// Returns the table of a metric for a window and cuts, released by the rules for the public. `format=csv` gives CSV
-	// in UTF-8.
+	// Returns the table of a metric for a window and cuts. A recipient with a contract gets tables of its contract, by the
+	// rules for recipients; everybody else gets them by the rules for the public. `format` chooses the format. A suppressed
+	// cell is null with state `suppressed` in JSON, null with status `c` in JSON-stat 2.0, an empty OBS_VALUE with
+	// OBS_STATUS `Q` and CONF_STATUS `C` in SDMX-CSV 2.0, and the word in CSV. The same cells are suppressed in all of them.
 	//
 	// Corresponds with GET /statistics/v1/metrics/{metric_id}/table (the `GetTable` operationId).
 	GetTable(ctx context.Context, metricID MetricID, params *GetTableParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetShopTable 自店の表 / Get a table of one's own shop
+	//
+	// 店舗が自店の表と、同じ業種・地区の公開の値（peers）を受け取ります。ほかの店舗の値はありません。自店でない店舗は
+	// 「見つかりません」になります。peers は公開の基準で秘匿され、公開の期間（終わった月の単位）でなければ付きません。
+	//
+	// A shop gets its own table and, as peers, the public's values for its industry and district: never those of another
+	// shop. A shop that is not the caller's is not found. Peers are suppressed by the rules for the public, and are left out
+	// when the public has no table for the window, which is of whole months that are over.
+	//
+	// Corresponds with GET /statistics/v1/shops/{shop_id}/metrics/{metric_id}/table (the `GetShopTable` operationId).
+	GetShopTable(ctx context.Context, shopID string, metricID MetricID, params *GetShopTableParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStructure 表の構造 / Get the structure of a metric's tables
+	//
+	// 次元、コードリスト、概念、属性を、SDMX 3.0にならった形で返します。構造は分類ごとに一つで、SDMX-CSVの
+	// STRUCTURE_ID と同じIDです。
+	//
+	// Returns dimensions, code lists, concepts and attributes in the manner of SDMX 3.0. There is a structure for each
+	// cut, under the identifier that SDMX-CSV names in STRUCTURE_ID.
+	//
+	// Corresponds with GET /statistics/v1/structures/{metric_id} (the `GetStructure` operationId).
+	GetStructure(ctx context.Context, metricID MetricID, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// GetBundleKey 署名の公開鍵 / Get the public key of bundles
+//
+// 一式の署名を確かめるEd25519の公開鍵をPEM（SubjectPublicKeyInfo）で返します。だれでも取得できます。
+//
+// Returns the Ed25519 public key that bundles are checked with, as PEM (SubjectPublicKeyInfo). It is open to everybody.
+//
+// Corresponds with GET /statistics/v1/bundle-key (the `GetBundleKey` operationId).
+func (c *Client) GetBundleKey(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetBundleKeyRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetBundle 署名付きの一式 / Get a signed bundle
+//
+// 契約の表のうち、期間のものすべてを、SDMX-CSVとJSON-statで一つのZIPにして返します。`manifest.json` に全ファイルの
+// SHA-256、`manifest.json.sig` にそのEd25519署名（64バイト）があります。同じ公表からは同じバイト列ができます。
+// 一回の取得、一つの表として数えます。
+//
+// Returns every table of the contract for a period as SDMX-CSV and JSON-stat in one ZIP. `manifest.json` has the SHA-256
+// of every file, `manifest.json.sig` its Ed25519 signature of 64 bytes. The same releases give the same bytes. A bundle
+// counts as one download of one table.
+//
+// Corresponds with GET /statistics/v1/bundles/{period} (the `GetBundle` operationId).
+func (c *Client) GetBundle(ctx context.Context, period string, params *GetBundleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetBundleRequest(c.Server, period, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetContract 自分の契約 / Get the caller's contract
+//
+// 提供先が、自分の契約の利用目的、提供される表、期間、残りの回数を確かめます。契約がなければ 404 です。
+//
+// A recipient looks up its contract: purposes, tables, windows, and what is left of its quota. 404 without a contract.
+//
+// Corresponds with GET /statistics/v1/contract (the `GetContract` operationId).
+func (c *Client) GetContract(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetContractRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // ListMetrics 指標の一覧 / List the metrics
@@ -132,10 +252,15 @@ func (c *Client) ListMetrics(ctx context.Context, reqEditors ...RequestEditorFn)
 
 // GetTable 統計表の取得 / Get the table of a metric
 //
-// 期間と分類を指定して、公開用の基準で秘匿処理した表を返します。`format=csv` でCSV（UTF-8）になります。
+// 期間と分類を指定して、秘匿処理した表を返します。契約のある提供先には提供先の基準で、契約にある表だけを返します。
+// ほかには公開の基準で返します。`format` で形式を選びます。秘匿のセルは、JSONでは値 null と state `suppressed`、
+// JSON-stat 2.0では値 null と status `c`、SDMX-CSV 2.0では OBS_VALUE 空、OBS_STATUS `Q`、CONF_STATUS `C`、
+// CSVでは「秘匿」です。どの形式でも同じセルが秘匿です。
 //
-// Returns the table of a metric for a window and cuts, released by the rules for the public. `format=csv` gives CSV
-// in UTF-8.
+// Returns the table of a metric for a window and cuts. A recipient with a contract gets tables of its contract, by the
+// rules for recipients; everybody else gets them by the rules for the public. `format` chooses the format. A suppressed
+// cell is null with state `suppressed` in JSON, null with status `c` in JSON-stat 2.0, an empty OBS_VALUE with
+// OBS_STATUS `Q` and CONF_STATUS `C` in SDMX-CSV 2.0, and the word in CSV. The same cells are suppressed in all of them.
 //
 // Corresponds with GET /statistics/v1/metrics/{metric_id}/table (the `GetTable` operationId).
 func (c *Client) GetTable(ctx context.Context, metricID MetricID, params *GetTableParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -148,6 +273,160 @@ func (c *Client) GetTable(ctx context.Context, metricID MetricID, params *GetTab
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// GetShopTable 自店の表 / Get a table of one's own shop
+//
+// 店舗が自店の表と、同じ業種・地区の公開の値（peers）を受け取ります。ほかの店舗の値はありません。自店でない店舗は
+// 「見つかりません」になります。peers は公開の基準で秘匿され、公開の期間（終わった月の単位）でなければ付きません。
+//
+// A shop gets its own table and, as peers, the public's values for its industry and district: never those of another
+// shop. A shop that is not the caller's is not found. Peers are suppressed by the rules for the public, and are left out
+// when the public has no table for the window, which is of whole months that are over.
+//
+// Corresponds with GET /statistics/v1/shops/{shop_id}/metrics/{metric_id}/table (the `GetShopTable` operationId).
+func (c *Client) GetShopTable(ctx context.Context, shopID string, metricID MetricID, params *GetShopTableParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetShopTableRequest(c.Server, shopID, metricID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStructure 表の構造 / Get the structure of a metric's tables
+//
+// 次元、コードリスト、概念、属性を、SDMX 3.0にならった形で返します。構造は分類ごとに一つで、SDMX-CSVの
+// STRUCTURE_ID と同じIDです。
+//
+// Returns dimensions, code lists, concepts and attributes in the manner of SDMX 3.0. There is a structure for each
+// cut, under the identifier that SDMX-CSV names in STRUCTURE_ID.
+//
+// Corresponds with GET /statistics/v1/structures/{metric_id} (the `GetStructure` operationId).
+func (c *Client) GetStructure(ctx context.Context, metricID MetricID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStructureRequest(c.Server, metricID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// NewGetBundleKeyRequest constructs an http.Request for the GetBundleKey method
+func NewGetBundleKeyRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/statistics/v1/bundle-key")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetBundleRequest constructs an http.Request for the GetBundle method
+func NewGetBundleRequest(server string, period string, params *GetBundleParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "period", period, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/statistics/v1/bundles/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "purpose", params.Purpose, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetContractRequest constructs an http.Request for the GetContract method
+func NewGetContractRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/statistics/v1/contract")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
 }
 
 // NewListMetricsRequest constructs an http.Request for the ListMetrics method
@@ -256,6 +535,14 @@ func NewGetTableRequest(server string, metricID MetricID, params *GetTableParams
 			}
 		}
 
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "purpose", params.Purpose, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
 		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "lang", params.Lang, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 			return nil, err
 		} else {
@@ -268,6 +555,124 @@ func NewGetTableRequest(server string, metricID MetricID, params *GetTableParams
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
 		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetShopTableRequest constructs an http.Request for the GetShopTable method
+func NewGetShopTableRequest(server string, shopID string, metricID MetricID, params *GetShopTableParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "shop_id", shopID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "metric_id", metricID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/statistics/v1/shops/%s/metrics/%s/table", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.By != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "by", params.By, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetStructureRequest constructs an http.Request for the GetStructure method
+func NewGetStructureRequest(server string, metricID MetricID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "metric_id", metricID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/statistics/v1/structures/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -322,6 +727,43 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// GetBundleKeyWithResponse 署名の公開鍵 / Get the public key of bundles
+	//
+	// 一式の署名を確かめるEd25519の公開鍵をPEM（SubjectPublicKeyInfo）で返します。だれでも取得できます。
+	//
+	// Returns the Ed25519 public key that bundles are checked with, as PEM (SubjectPublicKeyInfo). It is open to everybody.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /statistics/v1/bundle-key (the `GetBundleKey` operationId).
+	GetBundleKeyWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetBundleKeyResponse, error)
+
+	// GetBundleWithResponse 署名付きの一式 / Get a signed bundle
+	//
+	// 契約の表のうち、期間のものすべてを、SDMX-CSVとJSON-statで一つのZIPにして返します。`manifest.json` に全ファイルの
+	// SHA-256、`manifest.json.sig` にそのEd25519署名（64バイト）があります。同じ公表からは同じバイト列ができます。
+	// 一回の取得、一つの表として数えます。
+	//
+	// Returns every table of the contract for a period as SDMX-CSV and JSON-stat in one ZIP. `manifest.json` has the SHA-256
+	// of every file, `manifest.json.sig` its Ed25519 signature of 64 bytes. The same releases give the same bytes. A bundle
+	// counts as one download of one table.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /statistics/v1/bundles/{period} (the `GetBundle` operationId).
+	GetBundleWithResponse(ctx context.Context, period string, params *GetBundleParams, reqEditors ...RequestEditorFn) (*GetBundleResponse, error)
+
+	// GetContractWithResponse 自分の契約 / Get the caller's contract
+	//
+	// 提供先が、自分の契約の利用目的、提供される表、期間、残りの回数を確かめます。契約がなければ 404 です。
+	//
+	// A recipient looks up its contract: purposes, tables, windows, and what is left of its quota. 404 without a contract.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /statistics/v1/contract (the `GetContract` operationId).
+	GetContractWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetContractResponse, error)
+
 	// ListMetricsWithResponse 指標の一覧 / List the metrics
 	//
 	// 指標の一覧と定義を返します。
@@ -335,15 +777,177 @@ type ClientWithResponsesInterface interface {
 
 	// GetTableWithResponse 統計表の取得 / Get the table of a metric
 	//
-	// 期間と分類を指定して、公開用の基準で秘匿処理した表を返します。`format=csv` でCSV（UTF-8）になります。
+	// 期間と分類を指定して、秘匿処理した表を返します。契約のある提供先には提供先の基準で、契約にある表だけを返します。
+	// ほかには公開の基準で返します。`format` で形式を選びます。秘匿のセルは、JSONでは値 null と state `suppressed`、
+	// JSON-stat 2.0では値 null と status `c`、SDMX-CSV 2.0では OBS_VALUE 空、OBS_STATUS `Q`、CONF_STATUS `C`、
+	// CSVでは「秘匿」です。どの形式でも同じセルが秘匿です。
 	//
-	// Returns the table of a metric for a window and cuts, released by the rules for the public. `format=csv` gives CSV
-	// in UTF-8.
+	// Returns the table of a metric for a window and cuts. A recipient with a contract gets tables of its contract, by the
+	// rules for recipients; everybody else gets them by the rules for the public. `format` chooses the format. A suppressed
+	// cell is null with state `suppressed` in JSON, null with status `c` in JSON-stat 2.0, an empty OBS_VALUE with
+	// OBS_STATUS `Q` and CONF_STATUS `C` in SDMX-CSV 2.0, and the word in CSV. The same cells are suppressed in all of them.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /statistics/v1/metrics/{metric_id}/table (the `GetTable` operationId).
 	GetTableWithResponse(ctx context.Context, metricID MetricID, params *GetTableParams, reqEditors ...RequestEditorFn) (*GetTableResponse, error)
+
+	// GetShopTableWithResponse 自店の表 / Get a table of one's own shop
+	//
+	// 店舗が自店の表と、同じ業種・地区の公開の値（peers）を受け取ります。ほかの店舗の値はありません。自店でない店舗は
+	// 「見つかりません」になります。peers は公開の基準で秘匿され、公開の期間（終わった月の単位）でなければ付きません。
+	//
+	// A shop gets its own table and, as peers, the public's values for its industry and district: never those of another
+	// shop. A shop that is not the caller's is not found. Peers are suppressed by the rules for the public, and are left out
+	// when the public has no table for the window, which is of whole months that are over.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /statistics/v1/shops/{shop_id}/metrics/{metric_id}/table (the `GetShopTable` operationId).
+	GetShopTableWithResponse(ctx context.Context, shopID string, metricID MetricID, params *GetShopTableParams, reqEditors ...RequestEditorFn) (*GetShopTableResponse, error)
+
+	// GetStructureWithResponse 表の構造 / Get the structure of a metric's tables
+	//
+	// 次元、コードリスト、概念、属性を、SDMX 3.0にならった形で返します。構造は分類ごとに一つで、SDMX-CSVの
+	// STRUCTURE_ID と同じIDです。
+	//
+	// Returns dimensions, code lists, concepts and attributes in the manner of SDMX 3.0. There is a structure for each
+	// cut, under the identifier that SDMX-CSV names in STRUCTURE_ID.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /statistics/v1/structures/{metric_id} (the `GetStructure` operationId).
+	GetStructureWithResponse(ctx context.Context, metricID MetricID, reqEditors ...RequestEditorFn) (*GetStructureResponse, error)
+}
+
+type GetBundleKeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetBundleKeyResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetBundleKeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetBundleKeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetBundleKeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetBundleKeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetBundleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetBundleResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetBundleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetBundleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetBundleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetBundleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetContractResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Contract
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetContractResponse) GetJSON200() *Contract {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetContractResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetContractResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetContractResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetContractResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetContractResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 type ListMetricsResponse struct {
@@ -398,13 +1002,13 @@ type GetTableResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *Table
+	JSON200 *TableAnswer
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r GetTableResponse) GetJSON200() *Table {
+func (r GetTableResponse) GetJSON200() *TableAnswer {
 	return r.JSON200
 }
 
@@ -442,6 +1046,157 @@ func (r GetTableResponse) ContentType() string {
 	return ""
 }
 
+type GetShopTableResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ShopTable
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetShopTableResponse) GetJSON200() *ShopTable {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetShopTableResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetShopTableResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetShopTableResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetShopTableResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetShopTableResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetStructureResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Structure
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetStructureResponse) GetJSON200() *Structure {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetStructureResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetStructureResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStructureResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStructureResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStructureResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetBundleKeyWithResponse 署名の公開鍵 / Get the public key of bundles
+//
+// 一式の署名を確かめるEd25519の公開鍵をPEM（SubjectPublicKeyInfo）で返します。だれでも取得できます。
+//
+// Returns the Ed25519 public key that bundles are checked with, as PEM (SubjectPublicKeyInfo). It is open to everybody.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /statistics/v1/bundle-key (the `GetBundleKey` operationId).
+func (c *ClientWithResponses) GetBundleKeyWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetBundleKeyResponse, error) {
+	rsp, err := c.GetBundleKey(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetBundleKeyResponse(rsp)
+}
+
+// GetBundleWithResponse 署名付きの一式 / Get a signed bundle
+//
+// 契約の表のうち、期間のものすべてを、SDMX-CSVとJSON-statで一つのZIPにして返します。`manifest.json` に全ファイルの
+// SHA-256、`manifest.json.sig` にそのEd25519署名（64バイト）があります。同じ公表からは同じバイト列ができます。
+// 一回の取得、一つの表として数えます。
+//
+// Returns every table of the contract for a period as SDMX-CSV and JSON-stat in one ZIP. `manifest.json` has the SHA-256
+// of every file, `manifest.json.sig` its Ed25519 signature of 64 bytes. The same releases give the same bytes. A bundle
+// counts as one download of one table.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /statistics/v1/bundles/{period} (the `GetBundle` operationId).
+func (c *ClientWithResponses) GetBundleWithResponse(ctx context.Context, period string, params *GetBundleParams, reqEditors ...RequestEditorFn) (*GetBundleResponse, error) {
+	rsp, err := c.GetBundle(ctx, period, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetBundleResponse(rsp)
+}
+
+// GetContractWithResponse 自分の契約 / Get the caller's contract
+//
+// 提供先が、自分の契約の利用目的、提供される表、期間、残りの回数を確かめます。契約がなければ 404 です。
+//
+// A recipient looks up its contract: purposes, tables, windows, and what is left of its quota. 404 without a contract.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /statistics/v1/contract (the `GetContract` operationId).
+func (c *ClientWithResponses) GetContractWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetContractResponse, error) {
+	rsp, err := c.GetContract(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetContractResponse(rsp)
+}
+
 // ListMetricsWithResponse 指標の一覧 / List the metrics
 //
 // 指標の一覧と定義を返します。
@@ -461,10 +1216,15 @@ func (c *ClientWithResponses) ListMetricsWithResponse(ctx context.Context, reqEd
 
 // GetTableWithResponse 統計表の取得 / Get the table of a metric
 //
-// 期間と分類を指定して、公開用の基準で秘匿処理した表を返します。`format=csv` でCSV（UTF-8）になります。
+// 期間と分類を指定して、秘匿処理した表を返します。契約のある提供先には提供先の基準で、契約にある表だけを返します。
+// ほかには公開の基準で返します。`format` で形式を選びます。秘匿のセルは、JSONでは値 null と state `suppressed`、
+// JSON-stat 2.0では値 null と status `c`、SDMX-CSV 2.0では OBS_VALUE 空、OBS_STATUS `Q`、CONF_STATUS `C`、
+// CSVでは「秘匿」です。どの形式でも同じセルが秘匿です。
 //
-// Returns the table of a metric for a window and cuts, released by the rules for the public. `format=csv` gives CSV
-// in UTF-8.
+// Returns the table of a metric for a window and cuts. A recipient with a contract gets tables of its contract, by the
+// rules for recipients; everybody else gets them by the rules for the public. `format` chooses the format. A suppressed
+// cell is null with state `suppressed` in JSON, null with status `c` in JSON-stat 2.0, an empty OBS_VALUE with
+// OBS_STATUS `Q` and CONF_STATUS `C` in SDMX-CSV 2.0, and the word in CSV. The same cells are suppressed in all of them.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -475,6 +1235,130 @@ func (c *ClientWithResponses) GetTableWithResponse(ctx context.Context, metricID
 		return nil, err
 	}
 	return ParseGetTableResponse(rsp)
+}
+
+// GetShopTableWithResponse 自店の表 / Get a table of one's own shop
+//
+// 店舗が自店の表と、同じ業種・地区の公開の値（peers）を受け取ります。ほかの店舗の値はありません。自店でない店舗は
+// 「見つかりません」になります。peers は公開の基準で秘匿され、公開の期間（終わった月の単位）でなければ付きません。
+//
+// A shop gets its own table and, as peers, the public's values for its industry and district: never those of another
+// shop. A shop that is not the caller's is not found. Peers are suppressed by the rules for the public, and are left out
+// when the public has no table for the window, which is of whole months that are over.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /statistics/v1/shops/{shop_id}/metrics/{metric_id}/table (the `GetShopTable` operationId).
+func (c *ClientWithResponses) GetShopTableWithResponse(ctx context.Context, shopID string, metricID MetricID, params *GetShopTableParams, reqEditors ...RequestEditorFn) (*GetShopTableResponse, error) {
+	rsp, err := c.GetShopTable(ctx, shopID, metricID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetShopTableResponse(rsp)
+}
+
+// GetStructureWithResponse 表の構造 / Get the structure of a metric's tables
+//
+// 次元、コードリスト、概念、属性を、SDMX 3.0にならった形で返します。構造は分類ごとに一つで、SDMX-CSVの
+// STRUCTURE_ID と同じIDです。
+//
+// Returns dimensions, code lists, concepts and attributes in the manner of SDMX 3.0. There is a structure for each
+// cut, under the identifier that SDMX-CSV names in STRUCTURE_ID.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /statistics/v1/structures/{metric_id} (the `GetStructure` operationId).
+func (c *ClientWithResponses) GetStructureWithResponse(ctx context.Context, metricID MetricID, reqEditors ...RequestEditorFn) (*GetStructureResponse, error) {
+	rsp, err := c.GetStructure(ctx, metricID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStructureResponse(rsp)
+}
+
+// ParseGetBundleKeyResponse parses an HTTP response from a GetBundleKeyWithResponse call
+func ParseGetBundleKeyResponse(rsp *http.Response) (*GetBundleKeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetBundleKeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetBundleResponse parses an HTTP response from a GetBundleWithResponse call
+func ParseGetBundleResponse(rsp *http.Response) (*GetBundleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetBundleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetContractResponse parses an HTTP response from a GetContractWithResponse call
+func ParseGetContractResponse(rsp *http.Response) (*GetContractResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetContractResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Contract
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
 }
 
 // ParseListMetricsResponse parses an HTTP response from a ListMetricsWithResponse call
@@ -525,7 +1409,7 @@ func ParseGetTableResponse(rsp *http.Response) (*GetTableResponse, error) {
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest Table
+		var dest TableAnswer
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -540,6 +1424,72 @@ func ParseGetTableResponse(rsp *http.Response) (*GetTableResponse, error) {
 
 	case rsp.StatusCode == 200:
 		// Content-type (text/csv) unsupported
+
+	}
+
+	return response, nil
+}
+
+// ParseGetShopTableResponse parses an HTTP response from a GetShopTableWithResponse call
+func ParseGetShopTableResponse(rsp *http.Response) (*GetShopTableResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetShopTableResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ShopTable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetStructureResponse parses an HTTP response from a GetStructureWithResponse call
+func ParseGetStructureResponse(rsp *http.Response) (*GetStructureResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStructureResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Structure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
 
 	}
 

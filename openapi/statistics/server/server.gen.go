@@ -20,17 +20,50 @@ import (
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// GetBundleKey 署名の公開鍵 / Get the public key of bundles
+	// (GET /statistics/v1/bundle-key)
+	GetBundleKey(w http.ResponseWriter, r *http.Request)
+	// GetBundle 署名付きの一式 / Get a signed bundle
+	// (GET /statistics/v1/bundles/{period})
+	GetBundle(w http.ResponseWriter, r *http.Request, period string, params GetBundleParams)
+	// GetContract 自分の契約 / Get the caller's contract
+	// (GET /statistics/v1/contract)
+	GetContract(w http.ResponseWriter, r *http.Request)
 	// ListMetrics 指標の一覧 / List the metrics
 	// (GET /statistics/v1/metrics)
 	ListMetrics(w http.ResponseWriter, r *http.Request)
 	// GetTable 統計表の取得 / Get the table of a metric
 	// (GET /statistics/v1/metrics/{metric_id}/table)
 	GetTable(w http.ResponseWriter, r *http.Request, metricID MetricID, params GetTableParams)
+	// GetShopTable 自店の表 / Get a table of one's own shop
+	// (GET /statistics/v1/shops/{shop_id}/metrics/{metric_id}/table)
+	GetShopTable(w http.ResponseWriter, r *http.Request, shopID string, metricID MetricID, params GetShopTableParams)
+	// GetStructure 表の構造 / Get the structure of a metric's tables
+	// (GET /statistics/v1/structures/{metric_id})
+	GetStructure(w http.ResponseWriter, r *http.Request, metricID MetricID)
 }
 
 // Unimplemented server implementation that returns http.StatusNotImplemented for each endpoint.
 
 type Unimplemented struct{}
+
+// GetBundleKey 署名の公開鍵 / Get the public key of bundles
+// (GET /statistics/v1/bundle-key)
+func (_ Unimplemented) GetBundleKey(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetBundle 署名付きの一式 / Get a signed bundle
+// (GET /statistics/v1/bundles/{period})
+func (_ Unimplemented) GetBundle(w http.ResponseWriter, r *http.Request, period string, params GetBundleParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetContract 自分の契約 / Get the caller's contract
+// (GET /statistics/v1/contract)
+func (_ Unimplemented) GetContract(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
 
 // ListMetrics 指標の一覧 / List the metrics
 // (GET /statistics/v1/metrics)
@@ -44,6 +77,18 @@ func (_ Unimplemented) GetTable(w http.ResponseWriter, r *http.Request, metricID
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// GetShopTable 自店の表 / Get a table of one's own shop
+// (GET /statistics/v1/shops/{shop_id}/metrics/{metric_id}/table)
+func (_ Unimplemented) GetShopTable(w http.ResponseWriter, r *http.Request, shopID string, metricID MetricID, params GetShopTableParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetStructure 表の構造 / Get the structure of a metric's tables
+// (GET /statistics/v1/structures/{metric_id})
+func (_ Unimplemented) GetStructure(w http.ResponseWriter, r *http.Request, metricID MetricID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ServerInterfaceWrapper converts contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler            ServerInterface
@@ -52,6 +97,76 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(http.Handler) http.Handler
+
+// GetBundleKey operation middleware
+func (siw *ServerInterfaceWrapper) GetBundleKey(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetBundleKey(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetBundle operation middleware
+func (siw *ServerInterfaceWrapper) GetBundle(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "period" -------------
+	var period string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "period", chi.URLParam(r, "period"), &period, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "period", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetBundleParams
+
+	// ------------- Optional query parameter "purpose" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "purpose", r.URL.Query(), &params.Purpose, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "purpose"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "purpose", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetBundle(w, r, period, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetContract operation middleware
+func (siw *ServerInterfaceWrapper) GetContract(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetContract(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
 
 // ListMetrics operation middleware
 func (siw *ServerInterfaceWrapper) ListMetrics(w http.ResponseWriter, r *http.Request) {
@@ -150,6 +265,19 @@ func (siw *ServerInterfaceWrapper) GetTable(w http.ResponseWriter, r *http.Reque
 		return
 	}
 
+	// ------------- Optional query parameter "purpose" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "purpose", r.URL.Query(), &params.Purpose, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "purpose"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "purpose", Err: err})
+		}
+		return
+	}
+
 	// ------------- Optional query parameter "lang" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "lang", r.URL.Query(), &params.Lang, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -165,6 +293,109 @@ func (siw *ServerInterfaceWrapper) GetTable(w http.ResponseWriter, r *http.Reque
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetTable(w, r, metricID, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetShopTable operation middleware
+func (siw *ServerInterfaceWrapper) GetShopTable(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "shop_id" -------------
+	var shopID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "shop_id", chi.URLParam(r, "shop_id"), &shopID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "shop_id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "metric_id" -------------
+	var metricID MetricID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "metric_id", chi.URLParam(r, "metric_id"), &metricID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "metric_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetShopTableParams
+
+	// ------------- Required query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "from"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "from", Err: err})
+		}
+		return
+	}
+
+	// ------------- Required query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "to", r.URL.Query(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "to"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "to", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "by" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "by", r.URL.Query(), &params.By, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "by"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "by", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetShopTable(w, r, shopID, metricID, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetStructure operation middleware
+func (siw *ServerInterfaceWrapper) GetStructure(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "metric_id" -------------
+	var metricID MetricID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "metric_id", chi.URLParam(r, "metric_id"), &metricID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "metric_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetStructure(w, r, metricID)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -293,11 +524,154 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/statistics/v1/metrics/{metric_id}/table", wrapper.GetTable)
 	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/statistics/v1/structures/{metric_id}", wrapper.GetStructure)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/statistics/v1/contract", wrapper.GetContract)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/statistics/v1/bundles/{period}", wrapper.GetBundle)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/statistics/v1/bundle-key", wrapper.GetBundleKey)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/statistics/v1/shops/{shop_id}/metrics/{metric_id}/table", wrapper.GetShopTable)
+	})
 
 	return r
 }
 
 type ProblemApplicationProblemPlusJSONResponse Problem
+
+type GetBundleKeyRequestObject struct {
+}
+
+type GetBundleKeyResponseObject interface {
+	VisitGetBundleKeyResponse(w http.ResponseWriter) error
+}
+
+type GetBundleKey200ApplicationXPemFileResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetBundleKey200ApplicationXPemFileResponse) VisitGetBundleKeyResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-pem-file")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetBundleKeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetBundleKeydefaultApplicationProblemPlusJSONResponse) VisitGetBundleKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetBundleRequestObject struct {
+	Period string `json:"period"`
+	Params GetBundleParams
+}
+
+type GetBundleResponseObject interface {
+	VisitGetBundleResponse(w http.ResponseWriter) error
+}
+
+type GetBundle200ApplicationZipResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetBundle200ApplicationZipResponse) VisitGetBundleResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/zip")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetBundledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetBundledefaultApplicationProblemPlusJSONResponse) VisitGetBundleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContractRequestObject struct {
+}
+
+type GetContractResponseObject interface {
+	VisitGetContractResponse(w http.ResponseWriter) error
+}
+
+type GetContract200JSONResponse Contract
+
+func (response GetContract200JSONResponse) VisitGetContractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContractdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetContractdefaultApplicationProblemPlusJSONResponse) VisitGetContractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type ListMetricsRequestObject struct {
 }
@@ -346,7 +720,15 @@ type GetTableResponseObject interface {
 	VisitGetTableResponse(w http.ResponseWriter) error
 }
 
-type GetTable200JSONResponse Table
+type GetTable200JSONResponse TableAnswer
+
+func (t GetTable200JSONResponse) MarshalJSON() ([]byte, error) {
+	return TableAnswer(t).MarshalJSON()
+}
+
+func (t *GetTable200JSONResponse) UnmarshalJSON(b []byte) error {
+	return (*TableAnswer)(t).UnmarshalJSON(b)
+}
 
 func (response GetTable200JSONResponse) VisitGetTableResponse(w http.ResponseWriter) error {
 
@@ -357,6 +739,26 @@ func (response GetTable200JSONResponse) VisitGetTableResponse(w http.ResponseWri
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTable200ApplicationVndSdmxDataCsvResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetTable200ApplicationVndSdmxDataCsvResponse) VisitGetTableResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/vnd.sdmx.data+csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
 	return err
 }
 
@@ -397,14 +799,109 @@ func (response GetTabledefaultApplicationProblemPlusJSONResponse) VisitGetTableR
 	return err
 }
 
+type GetShopTableRequestObject struct {
+	ShopID   string   `json:"shop_id"`
+	MetricID MetricID `json:"metric_id"`
+	Params   GetShopTableParams
+}
+
+type GetShopTableResponseObject interface {
+	VisitGetShopTableResponse(w http.ResponseWriter) error
+}
+
+type GetShopTable200JSONResponse ShopTable
+
+func (response GetShopTable200JSONResponse) VisitGetShopTableResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetShopTabledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetShopTabledefaultApplicationProblemPlusJSONResponse) VisitGetShopTableResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStructureRequestObject struct {
+	MetricID MetricID `json:"metric_id"`
+}
+
+type GetStructureResponseObject interface {
+	VisitGetStructureResponse(w http.ResponseWriter) error
+}
+
+type GetStructure200JSONResponse Structure
+
+func (response GetStructure200JSONResponse) VisitGetStructureResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStructuredefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetStructuredefaultApplicationProblemPlusJSONResponse) VisitGetStructureResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// GetBundleKey 署名の公開鍵 / Get the public key of bundles
+	// (GET /statistics/v1/bundle-key)
+	GetBundleKey(ctx context.Context, request GetBundleKeyRequestObject) (GetBundleKeyResponseObject, error)
+	// GetBundle 署名付きの一式 / Get a signed bundle
+	// (GET /statistics/v1/bundles/{period})
+	GetBundle(ctx context.Context, request GetBundleRequestObject) (GetBundleResponseObject, error)
+	// GetContract 自分の契約 / Get the caller's contract
+	// (GET /statistics/v1/contract)
+	GetContract(ctx context.Context, request GetContractRequestObject) (GetContractResponseObject, error)
 	// ListMetrics 指標の一覧 / List the metrics
 	// (GET /statistics/v1/metrics)
 	ListMetrics(ctx context.Context, request ListMetricsRequestObject) (ListMetricsResponseObject, error)
 	// GetTable 統計表の取得 / Get the table of a metric
 	// (GET /statistics/v1/metrics/{metric_id}/table)
 	GetTable(ctx context.Context, request GetTableRequestObject) (GetTableResponseObject, error)
+	// GetShopTable 自店の表 / Get a table of one's own shop
+	// (GET /statistics/v1/shops/{shop_id}/metrics/{metric_id}/table)
+	GetShopTable(ctx context.Context, request GetShopTableRequestObject) (GetShopTableResponseObject, error)
+	// GetStructure 表の構造 / Get the structure of a metric's tables
+	// (GET /statistics/v1/structures/{metric_id})
+	GetStructure(ctx context.Context, request GetStructureRequestObject) (GetStructureResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error)
@@ -444,6 +941,81 @@ type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
 	options     StrictHTTPServerOptions
+}
+
+// GetBundleKey operation middleware
+func (sh *strictHandler) GetBundleKey(w http.ResponseWriter, r *http.Request) {
+	var request GetBundleKeyRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetBundleKey(ctx, request.(GetBundleKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetBundleKey")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetBundleKeyResponseObject); ok {
+		if err := validResponse.VisitGetBundleKeyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetBundle operation middleware
+func (sh *strictHandler) GetBundle(w http.ResponseWriter, r *http.Request, period string, params GetBundleParams) {
+	var request GetBundleRequestObject
+
+	request.Period = period
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetBundle(ctx, request.(GetBundleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetBundle")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetBundleResponseObject); ok {
+		if err := validResponse.VisitGetBundleResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetContract operation middleware
+func (sh *strictHandler) GetContract(w http.ResponseWriter, r *http.Request) {
+	var request GetContractRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetContract(ctx, request.(GetContractRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetContract")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetContractResponseObject); ok {
+		if err := validResponse.VisitGetContractResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
 }
 
 // ListMetrics operation middleware
@@ -490,6 +1062,60 @@ func (sh *strictHandler) GetTable(w http.ResponseWriter, r *http.Request, metric
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetTableResponseObject); ok {
 		if err := validResponse.VisitGetTableResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetShopTable operation middleware
+func (sh *strictHandler) GetShopTable(w http.ResponseWriter, r *http.Request, shopID string, metricID MetricID, params GetShopTableParams) {
+	var request GetShopTableRequestObject
+
+	request.ShopID = shopID
+	request.MetricID = metricID
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetShopTable(ctx, request.(GetShopTableRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetShopTable")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetShopTableResponseObject); ok {
+		if err := validResponse.VisitGetShopTableResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetStructure operation middleware
+func (sh *strictHandler) GetStructure(w http.ResponseWriter, r *http.Request, metricID MetricID) {
+	var request GetStructureRequestObject
+
+	request.MetricID = metricID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetStructure(ctx, request.(GetStructureRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetStructure")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetStructureResponseObject); ok {
+		if err := validResponse.VisitGetStructureResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
