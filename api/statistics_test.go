@@ -53,11 +53,13 @@ func TestContractGivesItsTablesByTheRulesForRecipients(t *testing.T) {
 // readers is a register that keeps only whom tables were released to.
 type readers struct{ list []string }
 
-func (r *readers) Append(_ context.Context, rec disclosure.Record) error {
+func (r *readers) Append(_ context.Context, rec disclosure.Record, _ int64) (int64, error) {
 	r.list = append(r.list, string(rec.Audience)+" "+rec.Reader)
-	return nil
+	return int64(len(r.list)), nil
 }
-func (*readers) Frozen(context.Context, func(disclosure.Record) error) error { return nil }
+func (r *readers) Frozen(context.Context, func(disclosure.Record) error) (int64, error) {
+	return int64(len(r.list)), nil
+}
 
 func TestGateKnowsWhoReads(t *testing.T) {
 	s := newSite(t)

@@ -37,7 +37,6 @@ type Gate struct {
 type viewState struct {
 	cuts        map[string]*placed // by cutName
 	fingerprint string             // of the population, where what is published stays
-	all         bool               // everything is hidden: the total itself is sensitive
 }
 
 // Release runs a query and applies the rule set of the audience to its answer.
