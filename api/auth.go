@@ -97,7 +97,7 @@ var pageRoles = map[string][]registry.Role{
 // publicRoutes are open to everybody: they hold no data of the city.
 var publicRoutes = []string{
 	"GET /login", "POST /login",
-	"GET /docs/", "GET /docs/{name}", "GET /openapi/{file}",
+	"GET /docs/", "GET /docs/disclosure", "GET /docs/{name}", "GET /openapi/{file}",
 	"GET /problems/", "GET /problems/{slug}",
 	"GET /static/*", "GET /healthz", "GET /readyz", "GET /metrics",
 }

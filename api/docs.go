@@ -13,6 +13,8 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-chi/chi/v5"
+
+	"meguri/analytics/disclosure"
 )
 
 //go:embed templates static
@@ -376,6 +378,33 @@ type docPage struct {
 	Manual            *manual
 	Problems          []problemEntry
 	Problem           *problemEntry
+	RuleSets          []ruleSetEntry
+}
+
+// ruleSetEntry is what everybody may know of a rule set.
+type ruleSetEntry struct{ Name, Persons, Shops, Rounding, Version string }
+
+// ruleSetEntries are the rule sets in words.
+func ruleSetEntries(lang string) (all []ruleSetEntry) {
+	names := map[disclosure.Audience]text{
+		disclosure.Public: {"公開（だれでも）", "The public"}, disclosure.Recipient: {"契約した提供先", "Recipients with a contract"},
+		disclosure.City: {"市・運営事務局", "The city and its office"}, disclosure.Owner: {"店舗（自店の分）", "A shop, about itself"},
+	}
+	fewer := func(n int64, ja, en string) string {
+		if n == 0 {
+			return "―"
+		}
+		return fmt.Sprintf(text{ja, en}.in(lang), n)
+	}
+	for _, r := range disclosure.RuleSets {
+		e := ruleSetEntry{Name: names[r.Audience].in(lang), Version: r.Version, Rounding: "―",
+			Persons: fewer(r.MinPersons, "%d人未満なら秘匿", "suppressed if fewer than %d"), Shops: fewer(r.MinShops, "%d店未満なら秘匿", "suppressed if fewer than %d")}
+		if r.RoundYen > 0 {
+			e.Rounding = fmt.Sprintf(text{"%d円・%d件", "%d yen, %d counts"}.in(lang), r.RoundYen, r.RoundCount)
+		}
+		all = append(all, e)
+	}
+	return all
 }
 
 type problemEntry struct {
@@ -406,6 +435,9 @@ func problemEntries(lang string) []problemEntry {
 func (s *server) mountManuals() {
 	s.handle("GET /docs/", func(w http.ResponseWriter, r *http.Request) {
 		s.docPage(w, r, "index.html", docPage{Title: text{"API文書", "API documentation"}.in(langOf(r))})
+	})
+	s.handle("GET /docs/disclosure", func(w http.ResponseWriter, r *http.Request) {
+		s.docPage(w, r, "disclosure.html", docPage{Title: text{"秘匿のきまり", "How small numbers are protected"}.in(langOf(r)), RuleSets: ruleSetEntries(langOf(r))})
 	})
 	s.handle("GET /docs/{name}", func(w http.ResponseWriter, r *http.Request) {
 		i := slices.IndexFunc(s.manuals, func(m manual) bool { return m.Name == chi.URLParam(r, "name") })

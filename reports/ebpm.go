@@ -119,7 +119,7 @@ func (l tongue) frame(o Options, r disclosure.Released) frame {
 		Released: dayOf(r.ReleasedAt().In(tokyo), lang),
 		AsOf:     minute(r.AsOf(), lang),
 		Rules: []string{
-			l.T("rules.few", r.Rules().MinPersons), l.T("rules.zero"), l.T("rules.nan"), l.T("rules.same"),
+			l.T("rules.few", r.Rules().MinPersons), l.T("rules.sum"), l.T("rules.zero"), l.T("rules.nan"), l.T("rules.same"),
 		},
 	}
 }

@@ -135,6 +135,8 @@ var words = map[string][2]string{
 
 	"rules.title": {"秘匿の規則", "How small numbers are protected"},
 	"rules.few":   {"利用者が%d人未満のセルは、個人が推測されるおそれがあるため公表しません。「― 秘匿」と表示します。", "A cell with fewer than %d users is not published, because a person might be guessed from it. It reads “― Suppressed”."},
+	"rules.sum":   {"秘匿したセルを引き算で求められないように、ほかのセルも秘匿することがあります。", "Other cells may be suppressed too, so that a suppressed one cannot be had by subtraction."},
+	"rules.more":  {"秘匿のきまり（くわしく）", "More about how small numbers are protected"},
 	"rules.zero":  {"秘匿は0ではありません。だれも利用しなかったセルは0と表示します。", "Suppressed is not 0. A cell in which nobody paid reads 0."},
 	"rules.nan":   {"「未観測」は、まだ数えられない値です。たとえば、これから来る週の値です。", "“Not observed” is a value that cannot be counted yet, such as that of a week to come."},
 	"rules.same":  {"画面・表・CSV・PDFのどれでも、同じセルを秘匿します。", "The same cells are suppressed on screen, in tables, in CSV and in PDF."},
