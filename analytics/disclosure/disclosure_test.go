@@ -238,6 +238,35 @@ func TestRelease_NoRegisterNoRelease(t *testing.T) {
 	}
 }
 
+// faltering is a town whose engine fails once.
+type faltering struct {
+	*town
+	failed bool
+}
+
+func (f *faltering) Run(ctx context.Context, q analytics.Query) (analytics.Table, error) {
+	if !f.failed {
+		f.failed = true
+		return analytics.Table{}, errors.New("the engine is out of memory")
+	}
+	return f.town.Run(ctx, q)
+}
+
+// What was decided for a release that failed is decided anew, so that it is in
+// the register with the one that did not.
+func TestRelease_FailedAndAskedAgain(t *testing.T) {
+	register := &memoryRegister{}
+	g := &Gate{Engine: &faltering{town: newTown(9, 2000)}, Now: after, Register: register}
+	q := ask("M01a", "2026-04-01", "2026-04-30", "industry")
+	if _, err := g.Release(t.Context(), q, Public); err == nil {
+		t.Fatal("it was released")
+	}
+	mustRelease(t, g, q, Public)
+	if len(register.records) != 1 || !bytes.Contains(register.records[0].Body, []byte(`"decided"`)) {
+		t.Error("the decisions are not in the register")
+	}
+}
+
 // A register that was changed is noticed.
 func TestRegister_ChangedEntry(t *testing.T) {
 	register := &memoryRegister{}

@@ -114,32 +114,40 @@ func (g *Gate) release(ctx context.Context, rules RuleSet, v view, asked, q anal
 	if err != nil {
 		return Released{}, err
 	}
+	r, err := g.enter(ctx, rules, v, asked, by, snapshot, plan, fresh)
+	if err != nil {
+		for _, p := range fresh { // what the register does not have was not decided
+			delete(g.views[v].cuts, cutName(p.By))
+		}
+		return Released{}, fmt.Errorf("release %s: %w", q.Metric, err)
+	}
+	g.released[key] = r
+	return r, nil
+}
+
+// enter applies a plan to the answer of the engine and enters the release in the
+// register: what is not there is not released.
+func (g *Gate) enter(ctx context.Context, rules RuleSet, v view, asked analytics.Query, by []string, snapshot int64, plan *placed, fresh []*placed) (Released, error) {
 	t, err := g.Engine.Run(ctx, asked)
 	if err != nil {
 		return Released{}, err
 	}
 	if !rules.Frozen && t.Snapshot != snapshot {
-		return Released{}, fmt.Errorf("release %s: the lake has changed meanwhile; ask again", q.Metric)
+		return Released{}, fmt.Errorf("the lake has changed meanwhile: %w", ErrMoved)
 	}
 	r, err := apply(t, rules, plan, by, g.Now())
+	if err != nil || g.Register == nil {
+		return r, err
+	}
+	rec, err := recordOf(v, g.views[v], fresh, r)
 	if err != nil {
 		return Released{}, err
 	}
-	if g.Register != nil {
-		rec, err := recordOf(v, g.views[v], fresh, r)
-		if err != nil {
-			return Released{}, err
-		}
-		number, err := g.Register.Append(ctx, rec, g.last)
-		if err != nil {
-			for _, p := range fresh {
-				delete(g.views[v].cuts, cutName(p.By))
-			}
-			return Released{}, fmt.Errorf("release %s: what is not in the register is not released: %w", q.Metric, err)
-		}
-		g.last = number
+	number, err := g.Register.Append(ctx, rec, g.last)
+	if err != nil {
+		return Released{}, fmt.Errorf("enter it in the register: %w", err)
 	}
-	g.released[key] = r
+	g.last = number
 	return r, nil
 }
 

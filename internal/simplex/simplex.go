@@ -140,9 +140,6 @@ func New(a *Matrix) *Solver {
 	return s
 }
 
-// Rank is the number of independent rows.
-func (s *Solver) Rank() int { return s.m }
-
 // refactor makes the factors of the basis anew. Columns that rounding has made
 // dependent are replaced; it reports false when that cannot be done.
 func (s *Solver) refactor() bool {

@@ -191,11 +191,10 @@ func newModel(p *Problem) (*model, error) {
 // published.
 type InfeasibleError struct {
 	Cells []int // sensitive ones that stay open
-	Shown []int // published ones, of which hiding these is enough
 }
 
 func (e *InfeasibleError) Error() string {
-	return fmt.Sprintf("%d sensitive cells cannot be protected while %d cells must be published", len(e.Cells), len(e.Shown))
+	return fmt.Sprintf("%d sensitive cells cannot be protected beside the cells that must be published", len(e.Cells))
 }
 
 // own is a respondent's part of a leaf.

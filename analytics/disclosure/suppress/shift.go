@@ -54,7 +54,7 @@ type prover struct {
 	d       []float64 // of each leaf, for greedy
 	changes []float64 // of each cell, for spread
 
-	asked, solved int // demands that were looked for, and linear programmes that were solved
+	solved int // linear programmes
 }
 
 func newProver(m *model, hidden []bool, pool []move) *prover {
@@ -130,7 +130,6 @@ func (k *prover) find(d demand) *proof {
 			}
 		}
 	}
-	k.asked++
 	mv := k.greedy(d)
 	if mv == nil {
 		if mv = k.solve(d); mv == nil {

@@ -132,7 +132,6 @@ func merged(all []*prover) *prover {
 			k.users[c] = append(k.users[c], list...)
 		}
 		k.failed = append(k.failed, o.failed...)
-		k.asked += o.asked
 		k.solved += o.solved
 	}
 	return k
