@@ -199,7 +199,7 @@ func (c *chunk) sort() []Entry {
 		}
 	}
 	slices.SortFunc(c.order, func(a, b int32) int {
-		if n := compareKeys(c.entries[a].Key, c.entries[b].Key); n != 0 {
+		if n := c.entries[a].Key.Compare(c.entries[b].Key); n != 0 {
 			return n
 		}
 		return int(a - b)

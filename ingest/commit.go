@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"meguri/ingest/index"
 )
 
 // commitCancels commits a chunk of cancellations, those aside whose payment is
@@ -17,18 +19,16 @@ func (r *run) commitCancels(ctx context.Context, c *chunk, cursor *string) error
 	for i := range c.n {
 		targets[i] = h.key(r.summary.Source, c.targetID.at(i))
 	}
-	sorted := slices.Clone(targets)
-	slices.SortFunc(sorted, compareKeys)
-	known, err := r.store.Lookup(ctx, slices.Compact(sorted))
+	known, err := r.lookup(ctx, targets)
 	if err != nil {
 		return err
 	}
 	for i := range c.n {
-		at, ok := slices.BinarySearchFunc(known, targets[i], func(e Entry, k Key) int { return compareKeys(e.Key, k) })
+		at, ok := slices.BinarySearchFunc(known, targets[i], func(e Entry, k Key) int { return e.Key.Compare(k) })
 		switch {
 		case !ok:
 			r.late = append(r.late, lateRow{c.lines[i], &unknownTarget})
-		case known[at].Kind() != c.entries[i].Kind().takesBack():
+		case kindOf(known[at]) != kindOf(c.entries[i]).takesBack():
 			r.late = append(r.late, lateRow{c.lines[i], &wrongTarget})
 		default:
 			continue
@@ -40,16 +40,6 @@ func (r *run) commitCancels(ctx context.Context, c *chunk, cursor *string) error
 
 // barred marks a row of a chunk that is in quarantine already.
 const barred = -1
-
-func compareKeys(a, b Key) int {
-	switch {
-	case a.Hi < b.Hi || a.Hi == b.Hi && a.Lo < b.Lo:
-		return -1
-	case a == b:
-		return 0
-	}
-	return 1
-}
 
 // The faults that show against the index.
 var (
@@ -90,6 +80,7 @@ func (r *run) commit(ctx context.Context, c *chunk, entries []Entry, cursor *str
 	s.Quarantined += int64(len(c.bad) + len(conflicts) + c.n - len(c.order))
 	if len(keep) > 0 {
 		s.Segments++
+		return r.mergeRuns(ctx)
 	}
 	return nil
 }
@@ -111,26 +102,29 @@ func (r *run) enter(ctx context.Context, c *chunk, entries []Entry, cursor *stri
 		}()
 	}
 	var spare draft // what ahead brought, until it is installed
-	installed := ""
-	seal := func(number int64, known []Entry) (Segment, error) {
-		if installed != "" { // by an attempt that was rolled back
-			if err := os.Remove(installed); err != nil {
-				return Segment{}, err
+	var installed []string
+	seal := func(number int64, runs []index.Run) (_ Segment, run index.Run, _ error) {
+		for _, path := range installed { // by an attempt that was rolled back
+			if err := os.Remove(path); err != nil {
+				return Segment{}, run, err
 			}
-			installed = ""
+		}
+		installed = nil
+		known, err := r.known(runs, entries)
+		if err != nil {
+			return Segment{}, run, err
 		}
 		keep, conflicts = judge(c.entries, c.order, known)
-		r.step("keys entered")
 		s := Segment{Number: number, Path: segmentName(number), ImportID: r.summary.ImportID, Rows: int64(len(keep))}
 		if len(keep) == 0 {
-			return s, nil
+			return s, run, nil
 		}
 		d, accepted := draft{}, c
 		if ahead != nil {
 			w := <-ahead
 			ahead = nil
 			if w.err != nil {
-				return s, fmt.Errorf("write segment: %w", w.err)
+				return s, run, fmt.Errorf("write segment: %w", w.err)
 			}
 			spare = w.draft
 		}
@@ -141,19 +135,32 @@ func (r *run) enter(ctx context.Context, c *chunk, entries []Entry, cursor *stri
 				accepted = c.only(keep)
 			}
 			if d, err = r.writeDraft(accepted); err != nil {
-				return s, fmt.Errorf("write segment: %w", err)
+				return s, run, fmt.Errorf("write segment: %w", err)
 			}
 		}
+		installed = []string{filepath.Join(r.segments, s.Path)}
 		if err := r.install(d, number); err != nil {
-			return s, fmt.Errorf("write segment: %w", err)
+			return s, run, fmt.Errorf("write segment: %w", err)
 		}
-		installed = filepath.Join(r.segments, s.Path)
+		path := filepath.Join(r.identities, runName(number))
+		installed = append(installed, path)
+		if run, err = index.Write(path, without(entries, known)); err != nil {
+			return s, run, err
+		}
+		if err := syncDir(r.identities); err != nil {
+			return s, run, err
+		}
+		r.step("identities written")
 		s.AmountYen, s.FirstAt, s.LastAt = accepted.span()
 		s.Bytes = d.size
 		r.step("before commit")
-		return s, nil
+		return s, run, nil
 	}
-	err = r.store.Commit(ctx, Batch{Entries: entries, Seal: seal, Source: r.summary.Source, Cursor: cursor})
+	b := Batch{Source: r.summary.Source, Cursor: cursor}
+	if len(entries) > 0 {
+		b.Seal = seal
+	}
+	err = r.store.Commit(ctx, b)
 	if ahead != nil { // whoever starts a goroutine waits for it
 		if w := <-ahead; w.err == nil {
 			spare = w.draft
@@ -178,7 +185,7 @@ func judge(entries []Entry, order []int32, known []Entry) (keep, conflicts []int
 		e := entries[row]
 		if i == 0 || e.Key != first.Key {
 			first = e
-			for len(known) > 0 && compareKeys(known[0].Key, e.Key) < 0 {
+			for len(known) > 0 && known[0].Key.Compare(e.Key) < 0 {
 				known = known[1:]
 			}
 			if len(known) == 0 || known[0].Key != e.Key {

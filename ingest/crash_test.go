@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"meguri/ingest"
+	"meguri/internal/sqldb"
 )
 
 const crashRows = 1200
@@ -32,7 +33,7 @@ func TestCrashChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	im := open(t, dir)
-	ingest.SetChunkRows(im, 400)
+	ingest.SetChunkRows(im, 300)
 	calls := make(chan int, 1)
 	calls <- 0
 	ingest.SetStep(im, func(string) {
@@ -72,7 +73,7 @@ func TestImport_SurvivesAKillAtEveryStep(t *testing.T) {
 		}
 		crash(t, dir, path, 3)
 		im := open(t, dir)
-		ingest.SetChunkRows(im, 400)
+		ingest.SetChunkRows(im, 300)
 		s, err := im.Import(context.Background(), path, opts)
 		if err != nil {
 			t.Fatalf("after a kill at step %d: %v", step, err)
@@ -94,6 +95,9 @@ func TestImport_SurvivesAKillAtEveryStep(t *testing.T) {
 		if len(files) != len(segments) {
 			t.Errorf("after a kill at step %d: %d files for %d segments", step, len(files), len(segments))
 		}
+		if files, err = os.ReadDir(filepath.Join(dir, "personal", "identities")); err != nil || len(files) >= len(segments) {
+			t.Errorf("after a kill at step %d: %d runs for %d segments, %v", step, len(files), len(segments), err)
+		}
 	}
 	if step < 15 {
 		t.Errorf("the import has only %d steps", step-1)
@@ -114,6 +118,39 @@ func crash(t *testing.T, dir, path string, at int) (killed bool) {
 	return true
 }
 
+// TestOpen_MakesIdentitiesOfSegmentsAnew for a folder that has none, as one of
+// an earlier version: what was imported is still known.
+func TestOpen_MakesIdentitiesOfSegmentsAnew(t *testing.T) {
+	dir := t.TempDir()
+	path := writeFile(t, "t.csv", func(w io.Writer) error { return writeMitaka(w, crashRows, 11) })
+	opts := ingest.Options{Format: ingest.MitakaTransactions}
+	im := open(t, dir)
+	ingest.SetChunkRows(im, 300)
+	if _, err := im.Import(t.Context(), path, opts); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "personal", "identities")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openErr(t, dir); err == nil || !strings.Contains(err.Error(), ".keys is registered and its file is gone") {
+		t.Errorf("lost identities: %v", err)
+	}
+	db, err := sqldb.Open(t.Context(), filepath.Join(dir, "ingest.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), "DELETE FROM ingest_runs"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := open(t, dir).Import(t.Context(), path, opts)
+	if err != nil || s.Duplicate != crashRows || s.Quarantined != 0 {
+		t.Errorf("got %+v, %v", s, err)
+	}
+}
+
 // TestOpen_RemovesWhatNoTransactionKnows and keeps what one does.
 func TestOpen_RemovesWhatNoTransactionKnows(t *testing.T) {
 	dir := t.TempDir()
@@ -128,7 +165,14 @@ func TestOpen_RemovesWhatNoTransactionKnows(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	stray := filepath.Join(dir, "personal", "identities", "000002.keys")
+	if err := os.WriteFile(stray, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	open(t, dir)
+	if _, err := os.Stat(stray); err == nil {
+		t.Error("a run that nobody registered is there")
+	}
 	files, err := os.ReadDir(folder)
 	if err != nil {
 		t.Fatal(err)

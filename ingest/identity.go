@@ -1,26 +1,25 @@
 package ingest
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"strconv"
 
 	"github.com/zeebo/xxh3"
+
+	"meguri/ingest/index"
 )
 
-// Key is the identity of a record: 128 bits of hash over its source and ID.
-// At ten thousand million records the chance that any two share one is below
-// one in 10^18.
-type Key struct{ Hi, Lo uint64 }
+// The index knows identities and contents, and nothing of records.
+type (
+	Key   = index.Key
+	Entry = index.Entry
+)
 
-// Entry is what the index keeps of a record: who it is and what it said.
-type Entry struct {
-	Key     Key
-	Content uint64 // hash of the content; the low three bits are the kind's code
-}
-
-// Kind returns the kind of the entry's record.
-func (e Entry) Kind() Kind {
+// kindOf returns the kind of an entry's record: the low three bits of its
+// content.
+func kindOf(e Entry) Kind {
 	if n := int(e.Content & 7); n < len(kinds) {
 		return kinds[n]
 	}
@@ -48,7 +47,7 @@ func (h *hasher) content(r *Record) uint64 {
 	}
 	b := h.buf[:0]
 	for _, s := range [...]string{r.ServiceType, r.ServiceID, r.PersonID, r.ShopID, r.MerchantID,
-		r.TerminalID, r.TargetID, r.GroupID} {
+		r.TerminalID, r.TargetID, cmp.Or(r.GroupID, r.ID)} {
 		b = append(append(b, s...), 0)
 	}
 	b = binary.LittleEndian.AppendUint64(b, uint64(r.AmountYen))

@@ -53,7 +53,11 @@ func openErr(t testing.TB, dir string) (*ingest.Importer, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ingest.Open(ctx, dir, store)
+	im, err := ingest.Open(ctx, dir, store)
+	if err == nil {
+		t.Cleanup(func() { _ = im.Close() })
+	}
+	return im, err
 }
 
 const mitakaHeader = "tranId,serviceOperatorId,serviceId,serviceDisplayName,serviceType,operationType,operationId,operationName," +

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"meguri/ingest/index"
 )
 
 // Format names the layout of a file.
@@ -68,7 +70,9 @@ func (s *Summary) check(seen int64) error {
 // processes may share its folder and its store.
 type Importer struct {
 	store                Store
+	index                *index.Index
 	segments, quarantine string
+	identities           string // the folder of runs
 	now                  func() time.Time
 	chunkRows            int
 	step                 func(string) // where a test kills the process
@@ -96,11 +100,13 @@ func Open(ctx context.Context, dir string, store Store) (*Importer, error) {
 		store:      store,
 		segments:   filepath.Join(dir, "personal", "segments"),
 		quarantine: filepath.Join(dir, "personal", "quarantine"),
+		identities: filepath.Join(dir, "personal", "identities"),
 		now:        time.Now,
 		chunkRows:  mostChunkRows,
 		step:       func(string) {},
 	}
-	for _, folder := range []string{im.segments, im.quarantine} {
+	im.index = index.Open(im.identities)
+	for _, folder := range []string{im.segments, im.quarantine, im.identities} {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return nil, fmt.Errorf("open importer: %w", err)
 		}
@@ -108,30 +114,42 @@ func Open(ctx context.Context, dir string, store Store) (*Importer, error) {
 	if err := store.Sweep(ctx, im.sweep); err != nil {
 		return nil, fmt.Errorf("open importer: %w", err)
 	}
+	runs, err := store.Runs(ctx)
+	if err == nil && len(runs) == 0 {
+		err = im.reindex(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open importer: %w", err)
+	}
 	return im, nil
 }
 
+// Close lets the files of the index go.
+func (im *Importer) Close() error { return im.index.Close() }
+
 // sweep removes files that are not registered and misses none that is.
 func (im *Importer) sweep(registered map[string]bool) error {
-	entries, err := os.ReadDir(im.segments)
-	if err != nil {
-		return err
-	}
-	present := make(map[string]bool, len(entries))
-	for _, e := range entries {
-		name := e.Name()
-		present[name] = true
-		orphan := strings.HasSuffix(name, ".arrow") && !registered[name]
-		if orphan || strings.HasPrefix(name, temporaryPrefix) {
-			if err := os.Remove(filepath.Join(im.segments, name)); err != nil {
-				return err
+	present := map[string]bool{}
+	for folder, suffix := range map[string]string{im.segments: ".arrow", im.identities: runSuffix} {
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			name := e.Name()
+			present[name] = true
+			orphan := strings.HasSuffix(name, suffix) && !registered[name]
+			if orphan || strings.HasPrefix(name, temporaryPrefix) {
+				if err := os.Remove(filepath.Join(folder, name)); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	for name := range registered {
 		if !present[name] {
-			return fmt.Errorf("segment %s is registered and its file is gone: restore the folder %s from the backup that belongs to the database",
-				name, im.segments)
+			return fmt.Errorf("%s is registered and its file is gone: restore the folder %s from the backup that belongs to the database",
+				name, filepath.Dir(im.segments))
 		}
 	}
 	return nil

@@ -3,21 +3,27 @@ package ingest
 import (
 	"context"
 	"time"
+
+	"meguri/ingest/index"
 )
 
-// Store keeps what the importer must remember: the index of identities, the
-// register of segments and imports, cursors, persons and shops. Package
+// Store keeps what the importer must remember: the register of segments, runs
+// of identities and imports, cursors, persons and shops. Package
 // ingest/sqlstore has it in SQLite and PostgreSQL.
 type Store interface {
 	// Commit enters a batch in one transaction, all of it or nothing.
 	Commit(ctx context.Context, b Batch) error
 
-	// Lookup returns the entries among keys that the index has. The keys are
-	// sorted and distinct; so is the answer.
-	Lookup(ctx context.Context, keys []Key) ([]Entry, error)
+	// Runs returns the runs of identities that count.
+	Runs(ctx context.Context) ([]index.Run, error)
 
-	// Sweep calls fn with the files of all registered segments while no
-	// segment can be committed.
+	// SwapRuns registers the run that seal names in the place of others, while
+	// nothing can be committed. It does nothing, and does not call seal, when
+	// one of the others is registered no more.
+	SwapRuns(ctx context.Context, others []index.Run, seal func() (index.Run, error)) error
+
+	// Sweep calls fn with the files of all registered segments and runs while
+	// nothing can be committed.
 	Sweep(ctx context.Context, fn func(files map[string]bool) error) error
 
 	// Segments returns the registered segments by number.
@@ -41,16 +47,12 @@ type Store interface {
 
 // Batch is what one transaction of the store takes.
 type Batch struct {
-	// Entries are sorted by key and distinct; the store enters those whose key
-	// it does not have.
-	Entries []Entry
-
 	// Seal is called inside the transaction with the number that the segment
-	// will have and with the batch's entries that were there before, sorted by
-	// key, as the index has them. It writes the segment. The store registers
-	// what Seal returns, unless it has no rows. Seal may be called again if the
-	// engine asks for another attempt.
-	Seal func(number int64, known []Entry) (Segment, error)
+	// will have and the runs that are registered. It writes the segment and the
+	// run of its identities. The store registers both, unless the segment has no
+	// rows. Seal may be called again if the engine asks for another attempt. It
+	// is nil when there is only a cursor.
+	Seal func(number int64, runs []index.Run) (Segment, index.Run, error)
 
 	// Cursor is kept for Source with the batch, unless it is nil.
 	Source string

@@ -118,7 +118,12 @@ func (a *app) importer(ctx context.Context) (*ingest.Importer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ingest.Open(ctx, a.config.Dir, store)
+	importer, err := ingest.Open(ctx, a.config.Dir, store)
+	if err != nil {
+		return nil, err
+	}
+	a.onClose(importer.Close)
+	return importer, nil
 }
 
 func (a *app) lake() *lake.Lake { return lake.Open(filepath.Join(a.config.Dir, "lake")) }

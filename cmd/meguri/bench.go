@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -91,7 +92,7 @@ func (p *program) benchCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&quick, "quick", false, "small amounts: to see that it runs, not how fast")
 	c.Flags().StringVar(&format, "format", "table", "table, json or markdown")
-	c.AddCommand(p.duckCopyCommand())
+	c.AddCommand(p.duckCopyCommand(), p.generateCommand())
 	return c
 }
 
@@ -282,6 +283,20 @@ func generateTransactions(path string, rows int) (err error) {
 		last.id, last.person, last.shop, last.amount = id, person, shop, amount
 	}
 	return w.Flush()
+}
+
+// generateCommand makes the file that the pipeline is measured with.
+func (p *program) generateCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "generate ROWS CSV", Hidden: true, Args: cobra.ExactArgs(2),
+		RunE: func(_ *cobra.Command, args []string) error {
+			rows, err := strconv.Atoi(args[0])
+			if err != nil || rows < 1 {
+				return usageError{fmt.Errorf("bench generate: %q is no number of rows", args[0])}
+			}
+			return generateTransactions(args[1], rows)
+		},
+	}
 }
 
 // duckCopyCommand is what the pipeline is measured against, in a process of its

@@ -1,22 +1,23 @@
 // Package sqlstore keeps the importer's memory in SQLite or PostgreSQL. Start
 // with [Open].
 //
-// A commit holds the engine's write lock for about a microsecond and a half per
-// row, up to a second for the largest batch. With SQLite the store should
-// therefore have a file of its own, apart from the ledger's.
+// A commit holds the engine's write lock while the importer writes a segment
+// and its run of identities, up to a second for the largest. With SQLite the
+// store should therefore have a file of its own, apart from the ledger's.
 package sqlstore
 
 import (
 	"context"
 	"database/sql"
 	"embed"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"meguri/ingest"
+	"meguri/ingest/index"
 	"meguri/internal/sqldb"
 )
 
@@ -49,10 +50,9 @@ func (s *Store) Migrations() []sqldb.Migration { return s.steps }
 
 // Commit enters a batch; see ingest.Store.
 func (s *Store) Commit(ctx context.Context, b ingest.Batch) error {
-	packed := pack(b.Entries)
 	return s.db.InTx(ctx, func(tx *sql.Tx) error {
-		if len(b.Entries) > 0 {
-			if err := s.enter(ctx, tx, b, packed); err != nil {
+		if b.Seal != nil {
+			if err := s.enter(ctx, tx, b); err != nil {
 				return err
 			}
 		}
@@ -64,7 +64,7 @@ func (s *Store) Commit(ctx context.Context, b ingest.Batch) error {
 	})
 }
 
-func (s *Store) enter(ctx context.Context, tx *sql.Tx, b ingest.Batch, packed []byte) error {
+func (s *Store) enter(ctx context.Context, tx *sql.Tx, b ingest.Batch) error {
 	if err := s.lock(ctx, tx); err != nil {
 		return err
 	}
@@ -72,30 +72,64 @@ func (s *Store) enter(ctx context.Context, tx *sql.Tx, b ingest.Batch, packed []
 	if err := tx.QueryRowContext(ctx, s.sql.Get("next_segment")).Scan(&number); err != nil {
 		return err
 	}
-	result, err := tx.ExecContext(ctx, s.sql.Get("enter_keys"), len(b.Entries), packed, number)
+	runs, err := s.runs(ctx, tx)
 	if err != nil {
 		return err
 	}
-	entered, err := result.RowsAffected()
-	if err != nil {
-		return err
-	}
-	var known []ingest.Entry
-	if entered < int64(len(b.Entries)) {
-		if known, err = s.earlier(ctx, tx, b.Entries, packed, number); err != nil {
-			return err
-		}
-	}
-	segment, err := b.Seal(number, known)
+	segment, run, err := b.Seal(number, runs)
 	if err != nil || segment.Rows == 0 {
 		return err
 	}
-	if segment.Rows != entered {
-		return fmt.Errorf("segment %d has %d rows, but %d identities were entered", number, segment.Rows, entered)
+	if segment.Rows != run.Entries {
+		return fmt.Errorf("segment %d has %d rows, but %d identities were entered", number, segment.Rows, run.Entries)
+	}
+	if err := s.putRun(ctx, tx, run); err != nil {
+		return err
 	}
 	_, err = tx.ExecContext(ctx, s.sql.Get("insert_segment"), number, segment.Path, segment.ImportID,
 		segment.Rows, segment.AmountYen, segment.FirstAt.UnixMicro(), segment.LastAt.UnixMicro(), segment.Bytes)
 	return err
+}
+
+func (s *Store) putRun(ctx context.Context, tx *sql.Tx, r index.Run) error {
+	_, err := tx.ExecContext(ctx, s.sql.Get("insert_run"), r.File, r.Entries, r.Bytes)
+	return err
+}
+
+// Runs returns the runs of identities that count.
+func (s *Store) Runs(ctx context.Context) ([]index.Run, error) { return s.runs(ctx, s.db) }
+
+func (s *Store) runs(ctx context.Context, q querier) ([]index.Run, error) {
+	return collect(ctx, q, func(rows *sql.Rows) (r index.Run, err error) {
+		err = rows.Scan(&r.File, &r.Entries, &r.Bytes)
+		return r, err
+	}, s.sql.Get("list_runs"))
+}
+
+// SwapRuns registers a run in the place of others; see ingest.Store.
+func (s *Store) SwapRuns(ctx context.Context, others []index.Run, seal func() (index.Run, error)) error {
+	return s.db.InTx(ctx, func(tx *sql.Tx) error {
+		if err := s.lock(ctx, tx); err != nil {
+			return err
+		}
+		runs, err := s.runs(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, r := range others {
+			if !slices.Contains(runs, r) {
+				return nil
+			}
+			if _, err := tx.ExecContext(ctx, s.sql.Get("delete_run"), r.File); err != nil {
+				return err
+			}
+		}
+		run, err := seal()
+		if err != nil {
+			return err
+		}
+		return s.putRun(ctx, tx, run)
+	})
 }
 
 // lock keeps other writers of segments out until the transaction ends.
@@ -111,58 +145,6 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// earlier returns the entries that other segments than the given one entered.
-func (s *Store) earlier(ctx context.Context, q querier, entries []ingest.Entry, packed []byte, segment int64) (_ []ingest.Entry, err error) {
-	// Under a context that can be cancelled the SQLite driver starts a goroutine
-	// for every row; the query is bounded, so it runs to its end.
-	rows, err := q.QueryContext(context.WithoutCancel(ctx), s.sql.Get("earlier_keys"), len(entries), packed, segment)
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if cerr := rows.Close(); err == nil {
-			err = cerr
-		}
-	}()
-	var known []ingest.Entry
-	for rows.Next() {
-		var i int
-		var content sql.RawBytes
-		if err := rows.Scan(&i, &content); err != nil {
-			return nil, err
-		}
-		if i < 0 || i >= len(entries) || len(content) != 8 {
-			return nil, errors.New("the index of records is damaged")
-		}
-		known = append(known, ingest.Entry{Key: entries[i].Key, Content: binary.BigEndian.Uint64(content)})
-	}
-	return known, rows.Err()
-}
-
-// pack writes entries as the statements read them. Big-endian keys sort as
-// bytes in the order in which they sort as numbers.
-func pack(entries []ingest.Entry) []byte {
-	packed := make([]byte, 0, 24*len(entries))
-	for _, e := range entries {
-		packed = binary.BigEndian.AppendUint64(packed, e.Key.Hi)
-		packed = binary.BigEndian.AppendUint64(packed, e.Key.Lo)
-		packed = binary.BigEndian.AppendUint64(packed, e.Content)
-	}
-	return packed
-}
-
-// Lookup returns the entries that the index has; see ingest.Store.
-func (s *Store) Lookup(ctx context.Context, keys []ingest.Key) ([]ingest.Entry, error) {
-	if len(keys) == 0 {
-		return nil, nil
-	}
-	entries := make([]ingest.Entry, len(keys))
-	for i, k := range keys {
-		entries[i].Key = k
-	}
-	return s.earlier(ctx, s.db, entries, pack(entries), 0) // no segment has the number 0
-}
-
 // Sweep calls fn with the names of the registered files.
 func (s *Store) Sweep(ctx context.Context, fn func(map[string]bool) error) error {
 	return s.db.InTx(ctx, func(tx *sql.Tx) error {
@@ -176,6 +158,13 @@ func (s *Store) Sweep(ctx context.Context, fn func(map[string]bool) error) error
 		files := make(map[string]bool, len(segments))
 		for _, segment := range segments {
 			files[segment.Path] = true
+		}
+		runs, err := s.runs(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, r := range runs {
+			files[r.File] = true
 		}
 		return fn(files)
 	})

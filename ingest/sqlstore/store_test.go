@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"meguri/ingest"
+	"meguri/ingest/index"
 	"meguri/ingest/sqlstore"
 	"meguri/internal/sqldb"
 	"meguri/internal/sqldb/sqldbtest"
@@ -32,7 +32,8 @@ func TestStore_Postgres(t *testing.T) {
 func testStore(t *testing.T, fresh func(*testing.T) *sqldb.DB) {
 	ctx := context.Background()
 	for name, test := range map[string]func(*testing.T, *sqlstore.Store){
-		"a batch is entered once":               enteredOnce,
+		"a batch is registered":                 registered,
+		"runs are swapped at once":              swapped,
 		"a failed batch leaves nothing":         failedBatch,
 		"the cursor moves with its batch":       cursorMoves,
 		"writers take turns":                    writersTakeTurns,
@@ -67,78 +68,84 @@ func testStore(t *testing.T, fresh func(*testing.T) *sqldb.DB) {
 	})
 }
 
-// entries returns n entries in order whose keys span all bits.
-func entries(n int, seed uint64) []ingest.Entry {
-	rng := rand.New(rand.NewPCG(seed, 0))
-	list := make([]ingest.Entry, n)
-	for i := range list {
-		list[i] = ingest.Entry{Key: ingest.Key{Hi: rng.Uint64(), Lo: rng.Uint64()}, Content: rng.Uint64()}
-	}
-	sortEntries(list)
-	return list
-}
-
-func sortEntries(list []ingest.Entry) {
-	slices.SortFunc(list, func(a, b ingest.Entry) int {
-		if a.Key.Hi < b.Key.Hi || a.Key.Hi == b.Key.Hi && a.Key.Lo < b.Key.Lo {
-			return -1
-		}
-		return 1
-	})
-}
-
-// seal keeps what it was told and accepts all that was not known.
-func seal(all []ingest.Entry, known *[]ingest.Entry) func(int64, []ingest.Entry) (ingest.Segment, error) {
-	return func(number int64, k []ingest.Entry) (ingest.Segment, error) {
-		*known = k
+// seal enters so many records.
+func seal(rows int64) func(int64, []index.Run) (ingest.Segment, index.Run, error) {
+	return func(number int64, _ []index.Run) (ingest.Segment, index.Run, error) {
 		at := time.Date(2026, 4, 1, 0, 0, 0, 123_000, time.UTC)
-		return ingest.Segment{Number: number, Path: fmt.Sprintf("%06d.arrow", number), ImportID: "i", Rows: int64(len(all) - len(k)),
-			AmountYen: 1 << 60, FirstAt: at, LastAt: at.Add(time.Hour), Bytes: 7}, nil
+		return ingest.Segment{Number: number, Path: fmt.Sprintf("%06d.arrow", number), ImportID: "i", Rows: rows,
+				AmountYen: 1 << 60, FirstAt: at, LastAt: at.Add(time.Hour), Bytes: 7},
+			index.Run{File: fmt.Sprintf("%06d.keys", number), Entries: rows, Bytes: 9}, nil
 	}
 }
 
-func enteredOnce(t *testing.T, s *sqlstore.Store) {
+func registered(t *testing.T, s *sqlstore.Store) {
 	ctx := context.Background()
-	first := entries(3000, 1)
-	var known []ingest.Entry
-	if err := s.Commit(ctx, ingest.Batch{Entries: first, Seal: seal(first, &known)}); err != nil || len(known) != 0 {
-		t.Fatalf("%d known, %v", len(known), err)
-	}
-	mixed := slices.Concat(first[:1000], entries(500, 2))
-	for i := range 10 {
-		mixed[i].Content++ // the index's content is returned, not ours
-	}
-	sortEntries(mixed)
-	if err := s.Commit(ctx, ingest.Batch{Entries: mixed, Seal: seal(mixed, &known)}); err != nil || !slices.Equal(known, first[:1000]) {
-		t.Fatalf("%d known, %v", len(known), err)
-	}
-	if err := s.Commit(ctx, ingest.Batch{Entries: mixed, Seal: seal(mixed, &known)}); err != nil || len(known) != 1500 {
-		t.Fatalf("%d known, %v", len(known), err)
+	for _, rows := range []int64{3000, 0, 500} { // what has no rows leaves nothing
+		if err := s.Commit(ctx, ingest.Batch{Seal: seal(rows)}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	segments, err := s.Segments(ctx)
 	if err != nil || len(segments) != 2 || segments[0].Rows != 3000 || segments[1].Rows != 500 || segments[1].Number != 2 ||
 		segments[0].AmountYen != 1<<60 || !segments[0].FirstAt.Equal(time.Date(2026, 4, 1, 0, 0, 0, 123_000, time.UTC)) {
 		t.Errorf("got %+v, %v", segments, err)
 	}
-	keys := []ingest.Key{{}, first[0].Key, first[7].Key, {Hi: ^uint64(0), Lo: ^uint64(0)}}
-	found, err := s.Lookup(ctx, keys)
-	if err != nil || !slices.Equal(found, []ingest.Entry{first[0], first[7]}) {
-		t.Errorf("got %+v, %v", found, err)
+	if runs, err := s.Runs(ctx); err != nil || !slices.Equal(runs, []index.Run{
+		{File: "000001.keys", Entries: 3000, Bytes: 9}, {File: "000002.keys", Entries: 500, Bytes: 9}}) {
+		t.Errorf("got %+v, %v", runs, err)
 	}
-	if found, err = s.Lookup(ctx, nil); err != nil || found != nil {
-		t.Errorf("got %+v, %v", found, err)
+	wrong := func(number int64, runs []index.Run) (ingest.Segment, index.Run, error) {
+		if len(runs) != 2 {
+			t.Errorf("got %+v", runs)
+		}
+		segment, run, err := seal(10)(number, runs)
+		run.Entries--
+		return segment, run, err
+	}
+	if err := s.Commit(ctx, ingest.Batch{Seal: wrong}); err == nil {
+		t.Error("a segment with another number of rows than identities was registered")
+	}
+}
+
+func swapped(t *testing.T, s *sqlstore.Store) {
+	ctx := context.Background()
+	for range 3 {
+		if err := s.Commit(ctx, ingest.Batch{Seal: seal(10)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runs, err := s.Runs(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	merged := index.Run{File: "m.keys", Entries: 20, Bytes: 1}
+	for round := range 2 { // the second time the others are gone
+		calls := 0
+		err := s.SwapRuns(ctx, runs[:2], func() (index.Run, error) { calls++; return merged, nil })
+		if err != nil || calls != 1-round {
+			t.Errorf("round %d: %d calls, %v", round, calls, err)
+		}
+		if got, err := s.Runs(ctx); err != nil || !slices.Equal(got, []index.Run{runs[2], merged}) {
+			t.Errorf("got %+v, %v", got, err)
+		}
+	}
+	failure := errors.New("no")
+	if err := s.SwapRuns(ctx, runs[2:], func() (index.Run, error) { return merged, failure }); !errors.Is(err, failure) {
+		t.Errorf("got %v", err)
+	}
+	if got, err := s.Runs(ctx); err != nil || len(got) != 2 {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 
 func failedBatch(t *testing.T, s *sqlstore.Store) {
 	ctx := context.Background()
-	list, cursor, failure := entries(100, 1), "late", errors.New("disk full")
-	fail := func(int64, []ingest.Entry) (ingest.Segment, error) { return ingest.Segment{}, failure }
-	if err := s.Commit(ctx, ingest.Batch{Entries: list, Seal: fail, Source: "a", Cursor: &cursor}); !errors.Is(err, failure) {
-		t.Fatal(err)
+	cursor, failure := "late", errors.New("disk full")
+	fail := func(int64, []index.Run) (ingest.Segment, index.Run, error) {
+		return ingest.Segment{}, index.Run{}, failure
 	}
-	if found, err := s.Lookup(ctx, []ingest.Key{list[0].Key}); err != nil || len(found) != 0 {
-		t.Errorf("got %+v, %v", found, err)
+	if err := s.Commit(ctx, ingest.Batch{Seal: fail, Source: "a", Cursor: &cursor}); !errors.Is(err, failure) {
+		t.Fatal(err)
 	}
 	if got, err := s.Cursor(ctx, "a"); err != nil || got != "" {
 		t.Errorf("got %q, %v", got, err)
@@ -147,10 +154,8 @@ func failedBatch(t *testing.T, s *sqlstore.Store) {
 
 func cursorMoves(t *testing.T, s *sqlstore.Store) {
 	ctx := context.Background()
-	var known []ingest.Entry
-	for i, cursor := range []string{"one", "two", ""} {
-		list := entries(10, uint64(i))
-		if err := s.Commit(ctx, ingest.Batch{Entries: list, Seal: seal(list, &known), Source: "a", Cursor: &cursor}); err != nil {
+	for _, cursor := range []string{"one", "two", ""} {
+		if err := s.Commit(ctx, ingest.Batch{Seal: seal(10), Source: "a", Cursor: &cursor}); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := s.Cursor(ctx, "a"); err != nil || got != cursor {
@@ -162,52 +167,44 @@ func cursorMoves(t *testing.T, s *sqlstore.Store) {
 	}
 }
 
-// writersTakeTurns has writers commit overlapping batches at once: each
-// identity is new to exactly one of them, and no number is given twice.
+// writersTakeTurns has writers commit at once: each is told of all runs that
+// were committed before, and no number is given twice.
 func writersTakeTurns(t *testing.T, s *sqlstore.Store) {
 	ctx := context.Background()
-	all := entries(800, 5)
-	const writers = 4
-	type result struct {
-		accepted int
-		err      error
-	}
-	results := make(chan result)
+	const writers, commits = 4, 5
+	results := make(chan error)
 	for range writers {
 		go func() {
-			var r result
-			for from := 0; from < len(all) && r.err == nil; from += 200 {
-				list := all[from : from+200]
-				var known []ingest.Entry
-				r.err = s.Commit(ctx, ingest.Batch{Entries: list, Seal: seal(list, &known)})
-				r.accepted += len(list) - len(known)
+			var err error
+			for range commits {
+				err = errors.Join(err, s.Commit(ctx, ingest.Batch{Seal: func(number int64, runs []index.Run) (ingest.Segment, index.Run, error) {
+					if int64(len(runs)) != number-1 {
+						return ingest.Segment{}, index.Run{}, fmt.Errorf("segment %d was told of %d runs", number, len(runs))
+					}
+					return seal(10)(number, runs)
+				}}))
 			}
-			results <- r
+			results <- err
 		}()
 	}
-	accepted := 0
 	for range writers {
-		r := <-results
-		if r.err != nil {
-			t.Error(r.err)
+		if err := <-results; err != nil {
+			t.Error(err)
 		}
-		accepted += r.accepted
 	}
-	if accepted != len(all) {
-		t.Errorf("%d accepted of %d", accepted, len(all))
+	if runs, err := s.Runs(ctx); err != nil || len(runs) != writers*commits {
+		t.Errorf("%d runs, %v", len(runs), err)
 	}
 }
 
 func sweepSees(t *testing.T, s *sqlstore.Store) {
 	ctx := context.Background()
-	list := entries(10, 1)
-	var known []ingest.Entry
-	if err := s.Commit(ctx, ingest.Batch{Entries: list, Seal: seal(list, &known)}); err != nil {
+	if err := s.Commit(ctx, ingest.Batch{Seal: seal(10)}); err != nil {
 		t.Fatal(err)
 	}
 	failure := errors.New("no")
 	err := s.Sweep(ctx, func(files map[string]bool) error {
-		if len(files) != 1 || !files["000001.arrow"] {
+		if len(files) != 2 || !files["000001.arrow"] || !files["000001.keys"] {
 			t.Errorf("got %v", files)
 		}
 		return failure
