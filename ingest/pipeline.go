@@ -25,6 +25,7 @@ import (
 type Pipeline struct {
 	Importer *Importer
 	Lake     *lake.Lake
+	City     string // code of the municipality that the rows are filed under
 	Keys     *pseudonymize.Keyset
 	Policy   pseudonymize.Policy
 	Now      func() time.Time
@@ -56,8 +57,13 @@ func (p *Pipeline) Run(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("pipeline: %w", err)
 	}
-	writer, err := p.Lake.Begin(plan.Schema)
+	writer, err := p.Lake.Begin(p.City)
 	if err != nil {
+		return Result{}, fmt.Errorf("pipeline: %w", err)
+	}
+	payments, err := writer.Table("payments", plan.Schema)
+	if err != nil {
+		writer.Abort()
 		return Result{}, fmt.Errorf("pipeline: %w", err)
 	}
 	base := writer.Base()
@@ -72,9 +78,9 @@ func (p *Pipeline) Run(ctx context.Context) (Result, error) {
 	segments = slices.DeleteFunc(segments, func(s Segment) bool { return in[s.Number] })
 	if len(segments) == 0 {
 		writer.Abort()
-		return Result{Snapshot: base.Snapshot, Total: base.Rows()}, nil
+		return Result{Snapshot: base.Snapshot, Total: base.Rows("payments")}, nil
 	}
-	result, err := p.write(ctx, plan, writer, segments)
+	result, err := p.write(ctx, plan, payments, segments)
 	if err != nil {
 		writer.Abort()
 		return Result{}, fmt.Errorf("pipeline: %w", err)
@@ -83,16 +89,18 @@ func (p *Pipeline) Run(ctx context.Context) (Result, error) {
 	for i, s := range segments {
 		numbers[i] = s.Number
 	}
-	m, err := writer.Commit(numbers, p.Policy.Version, p.Keys.Epoch(), p.Now())
+	m, err := writer.Commit(lake.Commit{
+		Segments: numbers, Policies: map[string]string{"payments": p.Policy.Version}, Epoch: p.Keys.Epoch(), At: p.Now(),
+	})
 	if err != nil {
 		return Result{}, fmt.Errorf("pipeline: %w", err)
 	}
-	result.Segments, result.Snapshot, result.Total = len(segments), m.Snapshot, m.Rows()
+	result.Segments, result.Snapshot, result.Total = len(segments), m.Snapshot, m.Rows("payments")
 	return result, nil
 }
 
 // write makes and writes the rows at the same time, a few batches apart.
-func (p *Pipeline) write(ctx context.Context, plan *pseudonymize.Plan, w *lake.Writer, segments []Segment) (Result, error) {
+func (p *Pipeline) write(ctx context.Context, plan *pseudonymize.Plan, w *lake.TableWriter, segments []Segment) (Result, error) {
 	var result Result
 	var of int64
 	for _, s := range segments {
@@ -114,7 +122,7 @@ func (p *Pipeline) write(ctx context.Context, plan *pseudonymize.Plan, w *lake.W
 	})
 	g.Go(func() error {
 		for batch := range made {
-			err := w.Write(ctx, batch)
+			err := w.Write(batch)
 			result.Rows += batch.NumRows()
 			batch.Release()
 			if err != nil {

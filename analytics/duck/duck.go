@@ -136,7 +136,7 @@ func (e *Engine) follow(ctx context.Context) error {
 	}
 	event := "event_empty.sql"
 	var files []string
-	for _, p := range e.lake.Paths(m) {
+	for _, p := range e.lake.Paths(m, "payments") {
 		event = "event.sql"
 		files = append(files, quote(p))
 	}

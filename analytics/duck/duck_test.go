@@ -61,16 +61,20 @@ func lakeOf(t *testing.T, text string) *lake.Lake {
 	}
 	l := lake.Open(t.TempDir())
 	commit := func() {
-		w, err := l.Begin(schema)
+		w, err := l.Begin("132047")
+		if err != nil {
+			t.Fatal(err)
+		}
+		payments, err := w.Table("payments", schema)
 		if err != nil {
 			t.Fatal(err)
 		}
 		batch := b.NewRecordBatch()
 		defer batch.Release()
-		if err := w.Write(context.Background(), batch); err != nil {
+		if err := payments.Write(batch); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.Commit(nil, "test", 1, time.Date(2024, 9, 1, 0, 0, 0, 0, time.UTC)); err != nil {
+		if _, err := w.Commit(lake.Commit{Epoch: 1, At: time.Date(2024, 9, 1, 0, 0, 0, 0, time.UTC)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -217,11 +221,11 @@ func TestRun_FollowsTheLake(t *testing.T) {
 	if err != nil || table.Cells[0].Values[0] != 100 || table.Snapshot != 1 {
 		t.Fatalf("got %+v, %v", table, err)
 	}
-	w, err := l.Begin(lakeSchema())
+	w, err := l.Begin("132047")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Commit([]int64{2}, "test", 1, time.Now()); err != nil {
+	if _, err := w.Commit(lake.Commit{Segments: []int64{2}, Epoch: 1, At: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	if table, err := e.Run(context.Background(), q); err != nil || table.Snapshot != 2 {

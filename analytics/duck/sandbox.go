@@ -80,7 +80,7 @@ func OpenSandbox(ctx context.Context, l *lake.Lake, o SandboxOptions) (_ *Sandbo
 	}
 	s := &Sandbox{templates: templates, manifest: m, tables: o.Tables, temporary: map[string]bool{}}
 	var paths []string
-	for _, p := range l.Paths(m) {
+	for _, p := range l.Paths(m, "payments") {
 		paths = append(paths, quote(p))
 	}
 	files := ""

@@ -93,16 +93,20 @@ func makeLake(t *testing.T, dir string) *lake.Lake {
 		}
 	}
 	l := lake.Open(dir)
-	w, err := l.Begin(schema)
+	w, err := l.Begin("132047")
+	if err != nil {
+		t.Fatal(err)
+	}
+	payments, err := w.Table("payments", schema)
 	if err != nil {
 		t.Fatal(err)
 	}
 	batch := b.NewRecordBatch()
 	defer batch.Release()
-	if err := w.Write(context.Background(), batch); err != nil {
+	if err := payments.Write(batch); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Commit([]int64{1}, "test", 1, time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)); err != nil {
+	if _, err := w.Commit(lake.Commit{Segments: []int64{1}, Epoch: 1, At: time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)}); err != nil {
 		t.Fatal(err)
 	}
 	return l
@@ -327,7 +331,7 @@ func TestQuery_ReadsOneSnapshotInASession(t *testing.T) {
 	if err != nil || len(rows) != 0 {
 		t.Fatal(rows, err)
 	}
-	f, err := file.OpenParquetFile(h.lake.Paths(m)[0], false)
+	f, err := file.OpenParquetFile(h.lake.Paths(m, "payments")[0], false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,7 +341,7 @@ func TestQuery_ReadsOneSnapshotInASession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, p := range other.Paths(om) {
+	for i, p := range other.Paths(om, "payments") {
 		text, err := os.ReadFile(p)
 		name := strings.Replace(om.Files[i].Path, "000001", "000002", 1)
 		if err := errors.Join(err, os.WriteFile(filepath.Join(h.lake.Dir(), name), text, 0o640)); err != nil {
@@ -452,7 +456,7 @@ func TestAttack_NothingButTheLakeIsReached(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(h.lake.Paths(m)[0])
+	text, err := os.ReadFile(h.lake.Paths(m, "payments")[0])
 	if err := errors.Join(err, os.WriteFile(secret, text, 0o600)); err != nil {
 		t.Fatal(err)
 	}
@@ -467,10 +471,10 @@ func TestAttack_NothingButTheLakeIsReached(t *testing.T) {
 		"SELECT * FROM read_parquet('" + secret + "')",
 		"SELECT * FROM read_parquet('" + h.lake.Dir() + "/../secret.parquet')",
 		"SELECT * FROM read_parquet('../../secret.parquet')",
-		"SELECT * FROM read_parquet('" + h.lake.Paths(m)[0] + "')", // the lake's own, but not as it was granted
-		"SELECT * FROM \"" + h.lake.Paths(m)[0] + "\"",
+		"SELECT * FROM read_parquet('" + h.lake.Paths(m, "payments")[0] + "')", // the lake's own, but not as it was granted
+		"SELECT * FROM \"" + h.lake.Paths(m, "payments")[0] + "\"",
 		"SELECT * FROM event",
-		"SELECT * FROM parquet_metadata('" + h.lake.Paths(m)[0] + "')",
+		"SELECT * FROM parquet_metadata('" + h.lake.Paths(m, "payments")[0] + "')",
 		"SELECT * FROM glob('/**')",
 		"SELECT * FROM sniff_csv('/etc/passwd')",
 		"SELECT * FROM query('SELECT * FROM event')",
@@ -494,7 +498,7 @@ func TestAttack_NothingButTheLakeIsReached(t *testing.T) {
 		"CREATE SECRET s (TYPE s3)",
 		"COPY payment TO '" + h.dir + "/x.csv'",
 		"COPY payment TO '" + h.lake.Dir() + "/x.parquet'",
-		"COPY (SELECT 1) TO '" + h.lake.Paths(m)[0] + "'",
+		"COPY (SELECT 1) TO '" + h.lake.Paths(m, "payments")[0] + "'",
 		"EXPORT DATABASE '" + h.dir + "/x'",
 		"SELECT 1; COPY payment TO '" + h.dir + "/x.csv'",
 		"SELECT 1; SELECT 2",

@@ -225,14 +225,11 @@ func (a *app) period() (from, to string) {
 		return from, to
 	}
 	m, err := a.lake().Manifest()
-	if err != nil || len(m.Files) == 0 {
+	if err != nil || m.Rows("payments") == 0 {
 		today := ledger.Day(time.Now())
 		return orElse(from, today), orElse(to, today)
 	}
-	first, last := m.Files[0].Month, m.Files[0].Month
-	for _, f := range m.Files {
-		first, last = min(first, f.Month), max(last, f.Month)
-	}
+	first, last := m.Months("payments")
 	end := last + "-28"
 	if t, err := time.Parse("2006-01", last); err == nil {
 		end = t.AddDate(0, 1, -1).Format(time.DateOnly)

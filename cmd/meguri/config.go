@@ -20,6 +20,7 @@ type Config struct {
 	Database       string `yaml:"database"`        // postgres://… or "", which is SQLite files in Dir
 	Listen         string `yaml:"listen"`          // address of the server
 	City           string `yaml:"city"`            // name on the pages
+	CityCode       string `yaml:"city_code"`       // its code (全国地方公共団体コード), which the lake is filed under
 	Programme      string `yaml:"programme"`       // name of what the pages are about
 	PassphraseFile string `yaml:"passphrase_file"` // file with the keyset's passphrase
 	LogLevel       string `yaml:"log_level"`       // debug, info, warn, error
@@ -60,6 +61,7 @@ var settings = []struct {
 	{"database", func(c *Config) *string { return &c.Database }},
 	{"listen", func(c *Config) *string { return &c.Listen }},
 	{"city", func(c *Config) *string { return &c.City }},
+	{"city-code", func(c *Config) *string { return &c.CityCode }},
 	{"programme", func(c *Config) *string { return &c.Programme }},
 	{"passphrase-file", func(c *Config) *string { return &c.PassphraseFile }},
 	{"log-level", func(c *Config) *string { return &c.LogLevel }},
@@ -78,7 +80,7 @@ func variable(flag string) string {
 }
 
 func (p *program) loadConfig(set *pflag.FlagSet) (Config, error) {
-	c := Config{Listen: "127.0.0.1:8080", City: "めぐり市", Programme: "地域ウォレット", LogLevel: "info", Provider: "meguri", Profile: production}
+	c := Config{Listen: "127.0.0.1:8080", City: "めぐり市", CityCode: "000000", Programme: "地域ウォレット", LogLevel: "info", Provider: "meguri", Profile: production}
 	dir := p.flags.dir
 	if v := p.getenv(variable("dir")); v != "" && !set.Changed("dir") {
 		dir = v

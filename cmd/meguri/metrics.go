@@ -129,8 +129,8 @@ too few persons behind them are hidden (秘匿) by the rule set of the audience.
 
 // sayIfLarge tells what takes its time, where that is more than two seconds.
 func (p *program) sayIfLarge(a *app) {
-	if m, err := a.lake().Manifest(); err == nil && m.Rows() > 2_000_000 {
-		numbers.Fprintf(p.stderr, "reading the lake: %d rows\n", m.Rows())
+	if m, err := a.lake().Manifest(); err == nil && m.Rows("payments") > 2_000_000 {
+		numbers.Fprintf(p.stderr, "reading the lake: %d rows\n", m.Rows("payments"))
 	}
 }
 

@@ -117,7 +117,7 @@ func (p *program) pullFrom(ctx context.Context, importer *ingest.Importer, from 
 func (p *program) pipeline(ctx context.Context, a *app, importer *ingest.Importer, keys *pseudonymize.Keyset, policy pseudonymize.Policy) error {
 	bar := p.progress("pseudonymize")
 	run := &ingest.Pipeline{
-		Importer: importer, Lake: a.lake(), Keys: keys, Policy: policy, Now: time.Now,
+		Importer: importer, Lake: a.lake(), City: a.config.CityCode, Keys: keys, Policy: policy, Now: time.Now,
 		Progress: func(rows, of int64) { bar.show(rows, of, rows, "rows") },
 	}
 	result, err := run.Run(ctx)

@@ -122,6 +122,9 @@ func TestCommit_SurvivesAKillAtEveryStep(t *testing.T) {
 // named are the files of a lake that somebody may find.
 func named(m lake.Manifest) []string {
 	list := []string{"manifest.json"}
+	for number := int64(1); number < m.Snapshot; number++ {
+		list = append(list, fmt.Sprintf("snapshots/%06d.json", number))
+	}
 	for _, f := range m.Files {
 		list = append(list, f.Path)
 	}
@@ -251,11 +254,11 @@ func attempt(t *testing.T, w *lake.Writer, rows ...row) error {
 	}
 	b := batch(t, rows)
 	defer b.Release()
-	if err := w.Write(t.Context(), b); err != nil {
+	if err := table(t, w).Write(b); err != nil {
 		w.Abort()
 		return err
 	}
-	_, err := w.Commit([]int64{2}, "1", epoch, now)
+	_, err := w.Commit(entered(2))
 	return err
 }
 

@@ -75,9 +75,9 @@ func TestCommit_SurvivesAFullDisk(t *testing.T) {
 		at      string // the step at which somebody else takes what is left of the disk
 		says    string
 	}{
-		"while the rows are written": {"size=1m", random(lake.RowGroup+1000, 5), "", "write lake: 2026-04"},
+		"while the rows are written": {"size=1m", random(lake.RowGroup+1000, 5), "", "write lake: payments: 2026-04"},
 		"when the file is ended":     {"size=256k", random(20_000, 5, 40, 70), "", "commit lake: 2026-0"},
-		"when a file is made":        {"size=1m,nr_inodes=13", random(100, 5, 40, 70), "", "write lake: 2026-0"},
+		"when a file is made":        {"size=1m,nr_inodes=17", random(100, 5, 40, 70, 100, 130), "", "write lake: payments: 2026-0"},
 		"when the manifest is made":  {"size=1m", random(100, 5, 40, 70), "file named", "commit lake"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -90,7 +90,7 @@ func TestCommit_SurvivesAFullDisk(t *testing.T) {
 				w := begin(t, l)
 				lake.SetStep(w, func(done string) {
 					if done == c.at && done != "" {
-						if made, err := filepath.Glob(filepath.Join(dir, "payment", "*", "*.tmp")); err == nil && len(made) == 0 {
+						if made, err := filepath.Glob(filepath.Join(dir, "payments", "*", "*", "*.tmp")); err == nil && len(made) == 0 {
 							fill(mount)
 						}
 					}
@@ -106,7 +106,7 @@ func TestCommit_SurvivesAFullDisk(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if c.says == "write lake: 2026-0" { // more files than the disk takes
+			if c.says == "write lake: payments: 2026-0" { // more files than the disk takes
 				c.rows = random(100, 5)
 			}
 			run(t, l, 2, c.rows[:100]...)

@@ -1,65 +1,74 @@
 // Package lake keeps the pseudonymized rows (仮名加工情報) as Parquet files in a
-// folder, partitioned by month, that any tool can read. Start with [Open] and
-// [Lake.Begin].
+// folder that any tool can read. Start with [Open], [Lake.Begin] and [Tables].
 //
-// A lake is a folder of immutable files and one manifest that says which of
-// them count. A run writes new files beside the old ones and then puts a new
-// manifest in place with one rename: whoever reads sees the state before or the
-// state after, and a run that dies, or finds the disk full, leaves the lake as
-// it was. What it left behind is swept by the next run.
+// A lake is a folder of immutable files and a manifest that says which of them
+// count. A run writes new files beside the old ones, of all tables, and then
+// puts a new manifest in place with one rename: whoever reads sees the state
+// before or the state after, and a run that dies, or finds the disk full,
+// leaves the lake as it was. What it left behind is swept by the next run.
 //
 //	lake/manifest.json
-//	lake/payment/month=2024-06/000002.parquet
+//	lake/snapshots/000001.json                                   manifests of before, for as-of reads
+//	lake/payments/city=132047/month=2024-06/000002.parquet       tables of events, by city and month
+//	lake/residents/000002.parquet                                tables that are written whole
+//
+// Rows of a file are sorted within each row group by place and time, so that
+// readers skip the groups whose statistics rule them out. A file may lack
+// columns that were added after it was written: read by name.
 package lake
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // Label stands in every file and manifest, so that it is plain what the data
 // are (PPC guideline on 仮名加工情報, 2-2-3-7(3)).
 const Label = "仮名加工情報 pseudonymized personal information: no matching with other data to identify a person, no contact (APPI Art. 41(7), 41(8))"
 
-// File is a Parquet file of the lake.
-type File struct {
-	Path  string `json:"path"` // below the lake's folder, with slashes
-	Month string `json:"month"`
-	Rows  int64  `json:"rows"`
-	Bytes int64  `json:"bytes"`
+// Table is one of the lake's tables.
+type Table struct {
+	Name string
+	Day  string   // the column of the day that a row is filed under by month; "" for a table written whole
+	Sort []string // a column of text, then one of time, by which the rows of a group lie
 }
 
-// Manifest says what the lake holds.
-type Manifest struct {
-	Label    string    `json:"label"`
-	Snapshot int64     `json:"snapshot"` // 1, 2, 3 …; 0 is the empty lake
-	At       time.Time `json:"at"`
-	Epoch    uint32    `json:"key_epoch"`
-	Policy   string    `json:"policy_version"`
-	Segments []int64   `json:"segments"` // segments of the personal plane that are in
-	Files    []File    `json:"files"`
+// Tables are all there are. What their columns are is for the policies to say,
+// and docs/lake.md to tell.
+var Tables = []Table{
+	{"payments", DayColumn, []string{"shop_id", "occurred_local"}},
+	{"purchases", DayColumn, []string{"shop_id", "occurred_local"}},
+	{"surveys", DayColumn, []string{"survey_id", DayColumn}},
+	{"rides", DayColumn, []string{"stop_id", "occurred_local"}},
+	{"events", DayColumn, []string{"notice_id", "occurred_local"}},
+	{"residents", "", []string{"home_area"}},
+	{"shops", "", []string{"shop_id"}},
 }
 
-// Rows is the number of rows in the lake.
-func (m Manifest) Rows() (n int64) {
-	for _, f := range m.Files {
-		n += f.Rows
+// DayColumn is the day of what happened, in Asia/Tokyo.
+const DayColumn = "occurred_on"
+
+// TableNamed returns a table.
+func TableNamed(name string) (Table, bool) {
+	for _, t := range Tables {
+		if t.Name == name {
+			return t, true
+		}
 	}
-	return n
+	return Table{}, false
 }
 
 // Errors of a lake.
 var (
 	ErrBusy    = errors.New("another run is writing the lake")
 	ErrChanged = errors.New("the lake's files are not as its manifest says")
+	ErrFormat  = errors.New("the lake was written by an earlier version of the program: move the folder away and run the pipeline, which builds it anew from the segments")
+	ErrGone    = errors.New("the lake keeps no snapshot of that time")
 	ErrEpoch   = errors.New("the lake's tokens were made with another key, and tokens of two keys cannot be joined: bring the old keyset back, or build the lake anew")
 )
 
@@ -74,38 +83,19 @@ func (l *Lake) Dir() string { return l.dir }
 
 func (l *Lake) manifestPath() string { return filepath.Join(l.dir, "manifest.json") }
 
-// Manifest reads what the lake holds now. The files are checked against it:
-// one that is missing, or has another size, is ErrChanged.
-func (l *Lake) Manifest() (Manifest, error) {
-	var m Manifest
-	text, err := os.ReadFile(l.manifestPath())
-	if errors.Is(err, fs.ErrNotExist) {
-		_, err := l.strays(Manifest{})
-		return Manifest{Label: Label}, err
-	}
-	if err != nil {
-		return m, fmt.Errorf("read lake: %w", err)
-	}
-	if err := json.Unmarshal(text, &m); err != nil {
-		return m, fmt.Errorf("read lake: %w: manifest.json: %w", ErrChanged, err)
-	}
-	if m.Snapshot < 1 {
-		return m, fmt.Errorf("read lake: %w: manifest.json has no snapshot", ErrChanged)
-	}
-	for _, f := range m.Files {
-		info, err := os.Stat(filepath.Join(l.dir, filepath.FromSlash(f.Path)))
-		if err != nil || info.Size() != f.Bytes {
-			return m, fmt.Errorf("read lake: %w: %s", ErrChanged, f.Path)
-		}
-	}
-	return m, nil
+func (l *Lake) snapshotPath(number int64) string {
+	return filepath.Join(l.dir, "snapshots", fmt.Sprintf("%06d.json", number))
 }
 
-// Paths are the files of a manifest as paths of the file system.
-func (l *Lake) Paths(m Manifest) []string {
-	paths := make([]string, len(m.Files))
-	for i, f := range m.Files {
-		paths[i] = filepath.Join(l.dir, filepath.FromSlash(f.Path))
+func (l *Lake) path(f File) string { return filepath.Join(l.dir, filepath.FromSlash(f.Path)) }
+
+// Paths are the files of a table as paths of the file system.
+func (l *Lake) Paths(m Manifest, table string) []string {
+	var paths []string
+	for _, f := range m.Files {
+		if f.Table == table {
+			paths = append(paths, l.path(f))
+		}
 	}
 	return paths
 }
@@ -140,10 +130,22 @@ func (l *Lake) sweep(m Manifest) error {
 }
 
 // strays are the files of a run after the manifest's that did not finish. Any
-// other Parquet file that the manifest does not name is ErrChanged: either
-// somebody put it there, or an old manifest, or none, stands in the place of
-// the true one. Nothing of the kind may be removed.
+// other Parquet file that no manifest names is ErrChanged: either somebody put
+// it there, or an old manifest, or none, stands in the place of the true one.
+// Nothing of the kind may be removed.
 func (l *Lake) strays(m Manifest) (strays []string, err error) {
+	named := map[string]bool{}
+	manifests := []Manifest{m}
+	if m.Snapshot > 0 {
+		if manifests, err = l.Snapshots(); err != nil {
+			return nil, err
+		}
+	}
+	for _, m := range manifests {
+		for _, f := range m.Files {
+			named[f.Path] = true
+		}
+	}
 	next := parquetName(m.Snapshot + 1)
 	err = filepath.WalkDir(l.dir, func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) && path == l.dir {
@@ -158,8 +160,10 @@ func (l *Lake) strays(m Manifest) (strays []string, err error) {
 		}
 		rel = filepath.ToSlash(rel)
 		switch name := d.Name(); {
-		case slices.ContainsFunc(m.Files, func(f File) bool { return f.Path == rel }):
-		case name == next, strings.HasSuffix(name, ".parquet.tmp"), rel == "manifest.json.tmp":
+		case named[rel]:
+		case m.Snapshot > 0 && filepath.Dir(rel) == "snapshots" && name >= filepath.Base(l.snapshotPath(m.Snapshot)): // of a commit that was not
+			strays = append(strays, path)
+		case name == next, strings.HasSuffix(name, ".parquet.tmp"), strings.HasSuffix(name, ".json.tmp"):
 			strays = append(strays, path)
 		case strings.HasSuffix(name, ".parquet"):
 			return fmt.Errorf("read lake: %w: %s is not in manifest.json", ErrChanged, rel)

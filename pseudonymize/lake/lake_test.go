@@ -2,6 +2,8 @@ package lake_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -79,17 +81,27 @@ func payment(i int, on arrow.Date32) row {
 }
 
 func begin(t fataler, l *lake.Lake) *lake.Writer {
-	w, err := l.Begin(schema)
+	w, err := l.Begin(city)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return w
 }
 
+const city = "132047"
+
+func table(t fataler, w *lake.Writer) *lake.TableWriter {
+	payments, err := w.Table("payments", schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return payments
+}
+
 func write(t fataler, w *lake.Writer, rows []row) {
 	b := batch(t, rows)
 	defer b.Release()
-	if err := w.Write(context.Background(), b); err != nil {
+	if err := table(t, w).Write(b); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -98,8 +110,13 @@ var now = time.Date(2026, 7, 1, 12, 0, 0, 0, time.FixedZone("", 9*60*60))
 
 const epoch = 7
 
+// entered is what runs of these tests are entered with.
+func entered(segments ...int64) lake.Commit {
+	return lake.Commit{Segments: segments, Policies: map[string]string{"payments": "2026-11.1"}, Epoch: epoch, At: now}
+}
+
 func commit(t fataler, w *lake.Writer, segments ...int64) lake.Manifest {
-	m, err := w.Commit(segments, "2026-11.1", epoch, now)
+	m, err := w.Commit(entered(segments...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,10 +141,10 @@ func manifest(t fataler, l *lake.Lake) lake.Manifest {
 func content(t fataler, l *lake.Lake) []row {
 	m := manifest(t, l)
 	var all []row
-	for i, path := range l.Paths(m) {
+	for i, path := range l.Paths(m, "payments") {
 		rows := parquetRows(t, path)
 		for _, r := range rows {
-			if month := r.Day.ToTime().Format("2006-01"); month != m.Files[i].Month || m.Files[i].Path != fmt.Sprintf("payment/month=%s/%s", month, filepath.Base(path)) {
+			if month := r.Day.ToTime().Format("2006-01"); month != m.Files[i].Month || m.Files[i].Path != fmt.Sprintf("payments/city=%s/month=%s/%s", city, month, filepath.Base(path)) {
 				t.Fatal(fmt.Sprintf("%s holds a row of %s", m.Files[i].Path, month))
 			}
 		}
@@ -221,7 +238,7 @@ func names[V any](files map[string]V) []string {
 func TestManifest_OfALakeThatIsNotThere(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "none")
 	m, err := lake.Open(dir).Manifest()
-	if err != nil || m.Snapshot != 0 || m.Rows() != 0 || len(m.Files) != 0 || m.Label != lake.Label {
+	if err != nil || m.Snapshot != 0 || m.Rows("payments") != 0 || len(m.Files) != 0 || m.Label != lake.Label {
 		t.Errorf("got %+v, %v", m, err)
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
@@ -244,10 +261,14 @@ func TestCommit_SaysWhatTheLakeHolds(t *testing.T) {
 		}
 		return info.Size()
 	}
-	want := lake.Manifest{Label: lake.Label, Snapshot: 1, At: now.UTC(), Epoch: epoch, Policy: "2026-11.1", Segments: []int64{1, 2}, Files: []lake.File{
-		{Path: "payment/month=2026-03/000001.parquet", Month: "2026-03", Rows: 1, Bytes: size("payment/month=2026-03/000001.parquet")},
-		{Path: "payment/month=2026-04/000001.parquet", Month: "2026-04", Rows: 2, Bytes: size("payment/month=2026-04/000001.parquet")},
-	}}
+	file := func(month string, rows int64) lake.File {
+		path := "payments/city=" + city + "/month=" + month + "/000001.parquet"
+		sum := sha256.Sum256([]byte(files(t, l.Dir())[path]))
+		return lake.File{Path: path, Table: "payments", City: city, Month: month, Rows: rows, Bytes: size(path), SHA256: hex.EncodeToString(sum[:])}
+	}
+	want := lake.Manifest{Label: lake.Label, Format: 2, Snapshot: 1, At: now.UTC(), Epoch: epoch,
+		Policies: map[string]string{"payments": "2026-11.1"}, Segments: []int64{1, 2},
+		Files: []lake.File{file("2026-03", 1), file("2026-04", 2)}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -258,7 +279,7 @@ func TestCommit_SaysWhatTheLakeHolds(t *testing.T) {
 	first := files(t, l.Dir())
 	run(t, l, 3, payment(4, day(2026, 4, 2)))
 	m := manifest(t, l)
-	if m.Snapshot != 2 || m.Rows() != 4 || !slices.Equal(m.Segments, []int64{1, 2, 3}) || len(m.Files) != 3 {
+	if m.Snapshot != 2 || m.Rows("payments") != 4 || !slices.Equal(m.Segments, []int64{1, 2, 3}) || len(m.Files) != 3 {
 		t.Errorf("after a second run: got %+v", m)
 	}
 	for name, text := range files(t, l.Dir()) {
@@ -279,7 +300,7 @@ func TestCommit_OfNoRowsStillTakesTheSegmentsIn(t *testing.T) {
 		t.Errorf("got %+v", m)
 	}
 	run(t, l, 2, payment(1, day(2026, 4, 1)))
-	if m := manifest(t, l); m.Snapshot != 2 || m.Rows() != 1 {
+	if m := manifest(t, l); m.Snapshot != 2 || m.Rows("payments") != 1 {
 		t.Errorf("got %+v", m)
 	}
 }
@@ -361,7 +382,7 @@ func TestWrite_GoesOnBeyondARowGroup(t *testing.T) {
 	if want = sorted(want); !slices.Equal(got, want) {
 		t.Errorf("got %d rows, want %d, and not the same", len(got), len(want))
 	}
-	r, err := file.OpenParquetFile(l.Paths(m)[0], false)
+	r, err := file.OpenParquetFile(l.Paths(m, "payments")[0], false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -377,7 +398,7 @@ func TestCommit_LabelsAndCompressesEveryFile(t *testing.T) {
 	if m.Label != lake.Label || !strings.Contains(m.Label, "仮名加工情報") {
 		t.Errorf("the manifest's label: %q", m.Label)
 	}
-	for _, path := range l.Paths(m) {
+	for _, path := range l.Paths(m, "payments") {
 		r, err := file.OpenParquetFile(path, false)
 		if err != nil {
 			t.Fatal(err)
@@ -403,15 +424,37 @@ func TestCommit_LabelsAndCompressesEveryFile(t *testing.T) {
 	}
 }
 
-func TestBegin_NeedsTheDayColumn(t *testing.T) {
+func TestTable_NeedsTheDayColumn(t *testing.T) {
 	for name, fields := range map[string][]arrow.Field{
 		"none":         {{Name: "x", Type: arrow.FixedWidthTypes.Date32}},
 		"of text":      {{Name: lake.DayColumn, Type: arrow.BinaryTypes.String}},
 		"of two names": {schema.Field(4), schema.Field(4)},
 	} {
-		dir := filepath.Join(t.TempDir(), "lake")
-		if _, err := lake.Open(dir).Begin(arrow.NewSchema(fields, nil)); err == nil || !strings.Contains(err.Error(), lake.DayColumn) {
+		w := begin(t, lake.Open(t.TempDir()))
+		if _, err := w.Table("payments", arrow.NewSchema(fields, nil)); err == nil || !strings.Contains(err.Error(), lake.DayColumn) {
 			t.Errorf("%s: got %v", name, err)
+		}
+		w.Abort()
+	}
+}
+
+func TestTable_RefusesWhatALakeDoesNotHave(t *testing.T) {
+	w := begin(t, lake.Open(t.TempDir()))
+	defer w.Abort()
+	if _, err := w.Table("secrets", schema); err == nil {
+		t.Error("there is a table of secrets")
+	}
+	lists := arrow.NewSchema([]arrow.Field{schema.Field(4), {Name: "list", Type: arrow.ListOf(arrow.BinaryTypes.String)}}, nil)
+	if _, err := w.Table("payments", lists); err == nil || !strings.Contains(err.Error(), "column list") {
+		t.Errorf("a column of lists: %v", err)
+	}
+	table(t, w)
+	if _, err := w.Table("payments", arrow.NewSchema(schema.Fields()[1:], nil)); err == nil {
+		t.Error("the columns changed within a run")
+	}
+	for _, code := range []string{"", "三鷹", "13/2047", ".."} {
+		if _, err := lake.Open(t.TempDir()).Begin(code); err == nil {
+			t.Errorf("a run began for the municipality %q", code)
 		}
 	}
 }
@@ -426,7 +469,8 @@ func TestWrite_RefusesRowsThatDoNotFit(t *testing.T) {
 		"no day":        {arrow.NewSchema(nullable, nil), arrow.NewSchema(nullable, nil)},
 	} {
 		l := lake.Open(t.TempDir())
-		w, err := l.Begin(c.began)
+		w := begin(t, l)
+		payments, err := w.Table("payments", c.began)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -435,10 +479,10 @@ func TestWrite_RefusesRowsThatDoNotFit(t *testing.T) {
 			b.Field(i).AppendNull()
 		}
 		rows := b.NewRecordBatch()
-		if err := w.Write(context.Background(), rows); err == nil {
+		if err := payments.Write(rows); err == nil {
 			t.Errorf("%s: no error", name)
 		}
-		if _, err := w.Commit([]int64{1}, "1", epoch, now); err == nil {
+		if _, err := w.Commit(entered(1)); err == nil {
 			t.Errorf("%s: a run that failed was committed", name)
 		}
 		if got := names(files(t, l.Dir())); len(got) != 0 {
@@ -461,7 +505,7 @@ func TestAbort_LeavesNothing(t *testing.T) {
 	if got := names(files(t, l.Dir())); len(got) != 0 {
 		t.Errorf("left %q", got)
 	}
-	entries, err := filepath.Glob(filepath.Join(l.Dir(), "payment", "*"))
+	entries, err := filepath.Glob(filepath.Join(l.Dir(), "payments", "*"))
 	if err != nil || len(entries) != 0 {
 		t.Errorf("left %q, %v", entries, err)
 	}
@@ -503,20 +547,21 @@ func TestWriter_IsOverAfterItsEnd(t *testing.T) {
 		l := lake.Open(t.TempDir())
 		w := begin(t, l)
 		write(t, w, []row{payment(1, day(2026, 3, 1))})
+		payments := table(t, w)
 		end(w)
 		next := begin(t, l) // another run, which the first must leave alone
 		write(t, next, []row{payment(2, day(2026, 3, 1))})
 		b := batch(t, []row{payment(3, day(2026, 3, 1))})
-		if err := w.Write(context.Background(), b); err == nil {
+		if err := payments.Write(b); err == nil {
 			t.Errorf("Write after %s: no error", name)
 		}
 		b.Release()
-		if _, err := w.Commit([]int64{9}, "1", epoch, now); err == nil {
+		if _, err := w.Commit(entered(9)); err == nil {
 			t.Errorf("Commit after %s: no error", name)
 		}
 		w.Abort()
 		m := commit(t, next, 2)
-		if slices.Contains(m.Segments, 9) || len(content(t, l)) != int(m.Rows()) {
+		if slices.Contains(m.Segments, 9) || len(content(t, l)) != int(m.Rows("payments")) {
 			t.Errorf("after %s: got %+v", name, m)
 		}
 	}
@@ -526,7 +571,7 @@ func TestBegin_KeepsASecondWriterOut(t *testing.T) {
 	dir := t.TempDir()
 	w := begin(t, lake.Open(dir))
 	for range 2 {
-		if _, err := lake.Open(dir).Begin(schema); !errors.Is(err, lake.ErrBusy) {
+		if _, err := lake.Open(dir).Begin(city); !errors.Is(err, lake.ErrBusy) {
 			t.Errorf("got %v, want ErrBusy", err)
 		}
 	}
@@ -552,13 +597,16 @@ func TestBegin_LetsOneOfManyWrite(t *testing.T) {
 	for i := range runs {
 		go func() {
 			segment := int64(i + 1)
-			w, err := lake.Open(dir).Begin(schema)
+			w, err := lake.Open(dir).Begin(city)
 			if err == nil {
 				b := batch(t, []row{payment(i, day(2026, 3, 1))})
-				err = w.Write(context.Background(), b)
+				var payments *lake.TableWriter
+				if payments, err = w.Table("payments", schema); err == nil {
+					err = payments.Write(b)
+				}
 				b.Release()
 				if err == nil {
-					_, err = w.Commit([]int64{segment}, "1", epoch, now)
+					_, err = w.Commit(entered(segment))
 				}
 			}
 			done <- outcome{segment, err}
@@ -586,7 +634,9 @@ func TestCommit_RefusesTokensOfAnotherKey(t *testing.T) {
 	want := files(t, l.Dir())
 	w := begin(t, l)
 	write(t, w, []row{payment(2, day(2026, 3, 1))})
-	if _, err := w.Commit([]int64{2}, "1", epoch+1, now); !errors.Is(err, lake.ErrEpoch) {
+	other := entered(2)
+	other.Epoch++
+	if _, err := w.Commit(other); !errors.Is(err, lake.ErrEpoch) {
 		t.Errorf("got %v, want ErrEpoch", err)
 	}
 	if diff := cmp.Diff(want, files(t, l.Dir())); diff != "" {
@@ -597,7 +647,7 @@ func TestCommit_RefusesTokensOfAnotherKey(t *testing.T) {
 
 // TestManifest_NamesWhatSomebodyChanged, and no run begins over it.
 func TestManifest_NamesWhatSomebodyChanged(t *testing.T) {
-	const march, april = "payment/month=2026-03/000001.parquet", "payment/month=2026-04/000002.parquet"
+	const march, april = "payments/city=132047/month=2026-03/000001.parquet", "payments/city=132047/month=2026-04/000002.parquet"
 	in := func(dir, name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
 	overwrite := func(name, text string) func(string) error {
 		return func(dir string) error { return os.WriteFile(in(dir, name), []byte(text), 0o600) }
@@ -609,9 +659,9 @@ func TestManifest_NamesWhatSomebodyChanged(t *testing.T) {
 		"a file deleted":                 {func(dir string) error { return os.Remove(in(dir, march)) }, march},
 		"a file cut":                     {func(dir string) error { return os.Truncate(in(dir, april), 10) }, april},
 		"a file replaced":                {overwrite(april, "PAR1 something else PAR1"), april},
-		"a month deleted":                {func(dir string) error { return os.RemoveAll(in(dir, "payment/month=2026-04")) }, april},
-		"a file added":                   {overwrite("payment/month=2026-03/export.parquet", "x"), "payment/month=2026-03/export.parquet"},
-		"a file of an earlier run added": {overwrite("payment/month=2026-04/000001.parquet", "x"), "payment/month=2026-04/000001.parquet"},
+		"a month deleted":                {func(dir string) error { return os.RemoveAll(in(dir, "payments/city=132047/month=2026-04")) }, april},
+		"a file added":                   {overwrite("payments/city=132047/month=2026-03/export.parquet", "x"), "payments/city=132047/month=2026-03/export.parquet"},
+		"a file of an earlier run added": {overwrite("payments/city=132047/month=2026-04/000001.parquet", "x"), "payments/city=132047/month=2026-04/000001.parquet"},
 		"a manifest emptied":             {overwrite("manifest.json", ""), "manifest.json"},
 		"a manifest cut":                 {func(dir string) error { return os.Truncate(in(dir, "manifest.json"), 100) }, "manifest.json"},
 		"a manifest of zeroes":           {overwrite("manifest.json", strings.Repeat("\x00", 400)), "manifest.json"},
@@ -633,7 +683,7 @@ func TestManifest_NamesWhatSomebodyChanged(t *testing.T) {
 				}
 			}
 			for range 2 { // the second time the lock is free
-				if _, err := l.Begin(schema); !errors.Is(err, lake.ErrChanged) || !strings.Contains(err.Error(), c.says) {
+				if _, err := l.Begin(city); !errors.Is(err, lake.ErrChanged) || !strings.Contains(err.Error(), c.says) {
 					t.Errorf("Begin: got %v, want ErrChanged with %s", err, c.says)
 				}
 			}

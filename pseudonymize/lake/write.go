@@ -1,60 +1,90 @@
 package lake
 
 import (
-	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/compute"
 	"github.com/apache/arrow-go/v18/parquet"
 	pqcompress "github.com/apache/arrow-go/v18/parquet/compress"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 )
 
-// DayColumn is the column that decides a row's partition.
-const DayColumn = "occurred_on"
-
-// A row group of this many rows is about 10 MB before compression, and so is
-// what the writer holds for each month that is open.
+// A row group of this many rows keeps what a reader must take in at once, and
+// what a writer holds for a month that is open, at about 15 MB.
 const rowGroup = 128 << 10
 
-// Writer adds rows to a lake. Nothing of it counts before Commit.
+// mostHeld bounds the rows that wait in all partitions together.
+const mostHeld = 12 * rowGroup
+
+// Writer adds to a lake, or takes from it. Nothing of it counts before Commit.
 type Writer struct {
 	lake   *Lake
+	city   string
 	base   Manifest
-	schema *arrow.Schema
-	day    int
-	months map[string]*monthFile
+	tables map[string]*TableWriter
+	gone   map[string]bool // paths of base that will not count
+	held   int             // rows in buffers
 	unlock func()
 	create func(path string) (io.WriteCloser, error)
 	step   func(done string) // called wherever a process may die
 	err    error             // why nothing more can be written
+	ended  bool
 }
 
 var errEnded = errors.New("the run has ended")
 
-type monthFile struct {
-	path string // final, below the lake's folder
-	tmp  string
-	file io.WriteCloser
-	pq   *pqarrow.FileWriter
-	rows int64
+// TableWriter adds rows to one table.
+type TableWriter struct {
+	w      *Writer
+	table  Table
+	schema *arrow.Schema
+	day    int // column, or -1
+	parts  map[string]*part
 }
 
-// Begin starts a run that adds rows of a schema. It locks the lake until Commit
-// or Abort, and sweeps what an earlier run left behind.
-func (l *Lake) Begin(schema *arrow.Schema) (*Writer, error) {
-	day := schema.FieldIndices(DayColumn)
-	if len(day) != 1 || schema.Field(day[0]).Type.ID() != arrow.DATE32 {
-		return nil, fmt.Errorf("write lake: rows need a date column %s", DayColumn)
+// part is a partition that is being written.
+type part struct {
+	month string
+	path  string // final, below the lake's folder
+	tmp   string
+	file  *hashed
+	pq    *pqarrow.FileWriter
+	rows  *buffer
+	total int64
+}
+
+// hashed is a file that knows the hash of what went into it.
+type hashed struct {
+	io.WriteCloser
+	sum hash.Hash
+}
+
+func (h *hashed) Write(p []byte) (int, error) {
+	n, err := h.WriteCloser.Write(p)
+	_, _ = h.sum.Write(p[:n]) // a hash never fails
+	return n, err
+}
+
+// Begin starts a run. It locks the lake until Commit or Abort, and sweeps what
+// an earlier run left behind. City is the code of the municipality
+// (全国地方公共団体コード) that the rows are filed under.
+func (l *Lake) Begin(city string) (*Writer, error) {
+	if city == "" || strings.ContainsFunc(city, func(r rune) bool { return r < '0' || r > '9' }) {
+		return nil, fmt.Errorf("write lake: %q is no code of a municipality", city)
 	}
 	unlock, err := l.lock()
 	if err != nil {
@@ -69,7 +99,7 @@ func (l *Lake) Begin(schema *arrow.Schema) (*Writer, error) {
 		return nil, err
 	}
 	return &Writer{
-		lake: l, base: m, schema: schema, day: day[0], months: map[string]*monthFile{}, unlock: unlock,
+		lake: l, city: city, base: m, tables: map[string]*TableWriter{}, gone: map[string]bool{}, unlock: unlock,
 		create: func(path string) (io.WriteCloser, error) {
 			return os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o640)
 		},
@@ -80,114 +110,201 @@ func (l *Lake) Begin(schema *arrow.Schema) (*Writer, error) {
 // Base is what the lake held when the run began.
 func (w *Writer) Base() Manifest { return w.base }
 
-// Write adds a batch, split by month. After an error the run can only be
-// aborted: part of the batch may have been written.
-func (w *Writer) Write(ctx context.Context, batch arrow.RecordBatch) error {
-	if w.err == nil {
-		w.err = w.write(ctx, batch)
-	}
-	if w.err != nil {
-		return fmt.Errorf("write lake: %w", w.err)
-	}
-	return nil
+// Anew has the run begin from nothing: no file and no segment of before counts
+// after it, and its tokens may be of another key.
+func (w *Writer) Anew() {
+	w.Remove(w.base.Files...)
+	w.base.Segments, w.base.Policies, w.base.Epoch = nil, nil, 0
 }
 
-func (w *Writer) write(ctx context.Context, batch arrow.RecordBatch) error {
-	if !batch.Schema().Equal(w.schema) {
-		return errors.New("the rows have other columns than the run began with")
+// Remove has files count no more after this run.
+func (w *Writer) Remove(files ...File) {
+	for _, f := range files {
+		w.gone[f.Path] = true
 	}
-	days := batch.Column(w.day).(*array.Date32)
-	if days.NullN() > 0 {
-		return fmt.Errorf("a row has no day in %s", DayColumn)
+}
+
+// Table begins to write a table. One that is written whole takes the place of
+// what was there.
+func (w *Writer) Table(name string, schema *arrow.Schema) (*TableWriter, error) {
+	table, ok := TableNamed(name)
+	if !ok {
+		return nil, fmt.Errorf("write lake: there is no table %q", name)
 	}
-	months := make([]string, 0, 2)
-	of := make([]int8, days.Len()) // index into months, by row
-	var last arrow.Date32
-	var at int
-	for i := range days.Len() {
-		if d := days.Value(i); i == 0 || d != last {
-			last = d
-			month := d.ToTime().Format("2006-01")
-			if at = slices.Index(months, month); at < 0 {
-				if at = len(months); at > 127 { // split the batch instead
-					return w.writeHalves(ctx, batch)
-				}
-				months = append(months, month)
+	if t := w.tables[name]; t != nil {
+		if !t.schema.Equal(schema) {
+			return nil, fmt.Errorf("write lake: %s: the columns changed within a run", name)
+		}
+		return t, nil
+	}
+	t := &TableWriter{w: w, table: table, schema: schema, day: -1, parts: map[string]*part{}}
+	if table.Day == "" {
+		for _, f := range w.base.Files {
+			if f.Table == name {
+				w.Remove(f)
 			}
 		}
-		of[i] = int8(at)
+	} else {
+		day := schema.FieldIndices(table.Day)
+		if len(day) != 1 || schema.Field(day[0]).Type.ID() != arrow.DATE32 {
+			return nil, fmt.Errorf("write lake: %s: rows need a date column %s", name, table.Day)
+		}
+		t.day = day[0]
+	}
+	if _, err := newBuffer(schema, table); err != nil {
+		return nil, fmt.Errorf("write lake: %s: %w", name, err)
+	}
+	w.tables[name] = t
+	return t, nil
+}
+
+// Write adds a batch. After an error the run can only be aborted: part of the
+// batch may have been written.
+func (t *TableWriter) Write(batch arrow.RecordBatch) error {
+	if t.w.err == nil {
+		t.w.err = t.write(batch)
+	}
+	if t.w.err != nil {
+		return fmt.Errorf("write lake: %s: %w", t.table.Name, t.w.err)
+	}
+	return nil
+}
+
+func (t *TableWriter) write(batch arrow.RecordBatch) error {
+	if !batch.Schema().Equal(t.schema) {
+		return errors.New("the rows have other columns than the run began with")
+	}
+	if batch.NumRows() == 0 {
+		return nil
+	}
+	if t.day < 0 {
+		return t.add("", batch, nil)
+	}
+	days := batch.Column(t.day).(*array.Date32)
+	if days.NullN() > 0 {
+		return fmt.Errorf("a row has no day in %s", t.table.Day)
+	}
+	var months []string
+	var rows [][]int32
+	at, low, high := 0, arrow.Date32(1), arrow.Date32(0) // the days of months[at]
+	for i := range days.Len() {
+		if d := days.Value(i); d < low || d > high {
+			first := d.ToTime().AddDate(0, 0, 1-d.ToTime().Day())
+			low, high = arrow.Date32FromTime(first), arrow.Date32FromTime(first.AddDate(0, 1, -1))
+			if at = slices.Index(months, first.Format("2006-01")); at < 0 {
+				at = len(months)
+				months, rows = append(months, first.Format("2006-01")), append(rows, nil)
+			}
+		}
+		rows[at] = append(rows[at], int32(i))
 	}
 	if len(months) == 1 {
-		return w.append(months[0], batch)
+		return t.add(months[0], batch, nil)
 	}
-	for m, month := range months {
-		part, err := selectRows(ctx, batch, of, int8(m))
-		if err != nil {
-			return fmt.Errorf("%s: %w", month, err)
-		}
-		err = w.append(month, part)
-		part.Release()
-		if err != nil {
+	for i, month := range months {
+		if err := t.add(month, batch, rows[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *Writer) writeHalves(ctx context.Context, batch arrow.RecordBatch) error {
-	half := batch.NumRows() / 2
-	for _, bounds := range [][2]int64{{0, half}, {half, batch.NumRows()}} {
-		part := batch.NewSlice(bounds[0], bounds[1])
-		err := w.write(ctx, part)
-		part.Release()
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func selectRows(ctx context.Context, batch arrow.RecordBatch, of []int8, month int8) (arrow.RecordBatch, error) {
-	mask := array.NewBooleanBuilder(compute.GetAllocator(ctx))
-	defer mask.Release()
-	mask.Reserve(len(of))
-	for _, m := range of {
-		mask.UnsafeAppend(m == month)
-	}
-	chosen := mask.NewBooleanArray()
-	defer chosen.Release()
-	return compute.FilterRecordBatch(ctx, batch, chosen, compute.DefaultFilterOptions())
-}
-
-func (w *Writer) append(month string, batch arrow.RecordBatch) error {
-	f := w.months[month]
-	if f == nil {
+// add puts rows of a batch into a partition, a row group's worth at a time.
+func (t *TableWriter) add(month string, batch arrow.RecordBatch, rows []int32) error {
+	p := t.parts[month]
+	if p == nil {
 		var err error
-		if f, err = w.open(month); err != nil {
-			return fmt.Errorf("%s: %w", month, err)
+		if p, err = t.open(month); err != nil {
+			return named(month, err)
 		}
 	}
-	if err := f.pq.WriteBuffered(batch); err != nil {
-		return fmt.Errorf("%s: %w", month, err)
+	n := int(batch.NumRows())
+	if rows != nil {
+		n = len(rows)
 	}
-	f.rows += batch.NumRows()
-	w.step("rows written")
+	for from := 0; from < n; {
+		to := min(n, from+rowGroup-p.rows.n)
+		switch {
+		case rows != nil:
+			p.rows.add(batch, rows[from:to])
+		default:
+			slice := batch.NewSlice(int64(from), int64(to))
+			p.rows.add(slice, nil)
+			slice.Release()
+		}
+		t.w.held += to - from
+		from = to
+		if p.rows.n >= rowGroup {
+			if err := t.flush(p); err != nil {
+				return named(month, err)
+			}
+		}
+	}
+	t.w.step("rows taken")
+	for t.w.held > mostHeld {
+		if err := t.w.flushLargest(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-func (w *Writer) open(month string) (*monthFile, error) {
-	rel := filepath.Join("payment", "month="+month, parquetName(w.base.Snapshot+1))
-	full := filepath.Join(w.lake.dir, rel)
+func named(month string, err error) error {
+	if month == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", month, err)
+}
+
+func (w *Writer) flushLargest() error {
+	var most *part
+	var of *TableWriter
+	for _, t := range w.tables {
+		for _, p := range t.parts {
+			if most == nil || p.rows.n > most.rows.n {
+				most, of = p, t
+			}
+		}
+	}
+	return named(most.month, of.flush(most))
+}
+
+// flush writes what a partition holds as a row group.
+func (t *TableWriter) flush(p *part) error {
+	if p.rows.n == 0 {
+		return nil
+	}
+	group := p.rows.sorted()
+	defer group.Release()
+	t.w.held -= p.rows.n
+	p.total += int64(p.rows.n)
+	var err error
+	if p.rows, err = newBuffer(t.schema, t.table); err != nil {
+		return err
+	}
+	err = p.pq.Write(group)
+	t.w.step("rows written")
+	return err
+}
+
+func (t *TableWriter) open(month string) (*part, error) {
+	rel := t.table.Name
+	if month != "" {
+		rel = filepath.Join(t.table.Name, "city="+t.w.city, "month="+month)
+	}
+	rel = filepath.Join(rel, parquetName(t.w.base.Snapshot+1))
+	full := filepath.Join(t.w.lake.dir, rel)
 	if err := os.MkdirAll(filepath.Dir(full), 0o750); err != nil {
 		return nil, err
 	}
-	f := &monthFile{path: filepath.ToSlash(rel), tmp: full + ".tmp"}
-	var err error
-	if f.file, err = w.create(f.tmp); err != nil {
+	p := &part{month: month, path: filepath.ToSlash(rel), tmp: full + ".tmp"}
+	file, err := t.w.create(p.tmp)
+	if err != nil {
 		return nil, err
 	}
-	w.months[month] = f // from here on Abort removes it
-	w.step("file made")
+	p.file = &hashed{file, sha256.New()}
+	t.parts[month] = p // from here on Abort removes it
+	t.w.step("file made")
 	options := []parquet.WriterProperty{
 		parquet.WithCompression(pqcompress.Codecs.Zstd),
 		parquet.WithCompressionLevel(1),
@@ -195,23 +312,33 @@ func (w *Writer) open(month string) (*monthFile, error) {
 		parquet.WithStats(true),
 		parquet.WithCreatedBy("meguri"),
 	}
-	for _, field := range w.schema.Fields() {
+	for _, field := range t.schema.Fields() {
 		if field.Type.ID() == arrow.FIXED_SIZE_BINARY { // tokens repeat too seldom for a dictionary
 			options = append(options, parquet.WithDictionaryFor(field.Name, false), parquet.WithStatsFor(field.Name, false))
 		}
 	}
-	meta := arrow.NewMetadata([]string{"label"}, []string{Label})
-	schema := arrow.NewSchema(w.schema.Fields(), &meta)
-	f.pq, err = pqarrow.NewFileWriter(schema, f.file, parquet.NewWriterProperties(options...),
+	meta := arrow.NewMetadata([]string{"label", "table"}, []string{Label, t.table.Name})
+	schema := arrow.NewSchema(t.schema.Fields(), &meta)
+	if p.rows, err = newBuffer(t.schema, t.table); err != nil {
+		return nil, err
+	}
+	p.pq, err = pqarrow.NewFileWriter(schema, p.file, parquet.NewWriterProperties(options...),
 		pqarrow.NewArrowWriterProperties(pqarrow.WithStoreSchema()))
-	return f, err
+	return p, err
 }
 
-// Commit makes the rows part of the lake, in one step, as the run that took in
-// the given segments with a policy and a key epoch. It returns ErrEpoch when
-// the lake holds tokens of another epoch.
-func (w *Writer) Commit(segments []int64, policy string, epoch uint32, now time.Time) (Manifest, error) {
-	m, err := w.commit(segments, policy, epoch, now)
+// Commit is what a run is entered with.
+type Commit struct {
+	Segments []int64           // of the personal plane, which are in now
+	Policies map[string]string // version of the policy of each table that was written
+	Epoch    uint32            // of the key that made the tokens
+	At       time.Time
+}
+
+// Commit makes the rows part of the lake, in one step. It returns ErrEpoch
+// when the lake holds tokens of another epoch.
+func (w *Writer) Commit(c Commit) (Manifest, error) {
+	m, err := w.commit(c)
 	if err != nil {
 		w.Abort()
 		return Manifest{}, fmt.Errorf("commit lake: %w", err)
@@ -220,43 +347,41 @@ func (w *Writer) Commit(segments []int64, policy string, epoch uint32, now time.
 	return m, nil
 }
 
-func (w *Writer) commit(segments []int64, policy string, epoch uint32, now time.Time) (Manifest, error) {
+func (w *Writer) commit(c Commit) (Manifest, error) {
 	if w.err != nil {
 		return Manifest{}, w.err
 	}
-	if w.base.Snapshot > 0 && w.base.Epoch != epoch {
+	if w.base.Epoch != 0 && w.base.Epoch != c.Epoch {
 		return Manifest{}, ErrEpoch
 	}
 	m := w.base
-	m.Label, m.At, m.Policy, m.Epoch = Label, now.UTC(), policy, epoch
+	m.Label, m.Format, m.At, m.Epoch = Label, format, c.At.UTC(), c.Epoch
 	m.Snapshot++
-	m.Files = slices.Clone(m.Files)
-	m.Segments = append(slices.Clone(m.Segments), segments...)
+	m.Segments = append(slices.Clone(m.Segments), c.Segments...)
 	slices.Sort(m.Segments)
-
-	months := make([]string, 0, len(w.months))
-	for month := range w.months {
-		months = append(months, month)
+	m.Policies = maps.Clone(m.Policies)
+	if m.Policies == nil {
+		m.Policies = map[string]string{}
 	}
-	slices.Sort(months)
-	for _, month := range months {
-		f, err := w.finish(month)
-		if err != nil {
-			return m, fmt.Errorf("%s: %w", month, err)
+	maps.Copy(m.Policies, c.Policies)
+	m.Files = slices.DeleteFunc(slices.Clone(m.Files), func(f File) bool { return w.gone[f.Path] })
+	for _, name := range slices.Sorted(maps.Keys(w.tables)) {
+		t := w.tables[name]
+		for _, month := range slices.Sorted(maps.Keys(t.parts)) {
+			f, err := t.finish(t.parts[month])
+			if err != nil {
+				return m, named(month, err)
+			}
+			m.Files = append(m.Files, f)
 		}
-		m.Files = append(m.Files, f)
-	}
-	if len(months) > 0 { // the months' folders may be new
-		if err := syncDir(filepath.Join(w.lake.dir, "payment")); err != nil {
+		if err := w.syncFolders(name, len(t.parts) > 0); err != nil {
 			return m, err
 		}
 	}
-	slices.SortFunc(m.Files, func(a, b File) int {
-		if a.Path < b.Path {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(m.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	if err := w.keepBase(); err != nil {
+		return m, err
+	}
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return m, err
@@ -264,16 +389,47 @@ func (w *Writer) commit(segments []int64, policy string, epoch uint32, now time.
 	return m, writeDurably(w.lake.manifestPath(), append(text, '\n'), w.step)
 }
 
-// finish closes a month's file, makes it durable and gives it its name.
-func (w *Writer) finish(month string) (File, error) {
-	f := w.months[month]
-	if err := f.pq.Close(); err != nil {
+// syncFolders makes the names of folders durable that may be new.
+func (w *Writer) syncFolders(table string, written bool) error {
+	if !written {
+		return nil
+	}
+	for _, dir := range []string{filepath.Join(table, "city="+w.city), table, "."} {
+		if err := syncDir(filepath.Join(w.lake.dir, dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// keepBase keeps the manifest of before for as-of reads.
+func (w *Writer) keepBase() error {
+	text, err := os.ReadFile(w.lake.manifestPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	path := w.lake.snapshotPath(w.base.Snapshot)
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return err
+	}
+	return writeDurably(path, text, func(string) {})
+}
+
+// finish closes a partition's file, makes it durable and gives it its name.
+func (t *TableWriter) finish(p *part) (File, error) {
+	if err := t.flush(p); err != nil {
+		return File{}, err
+	}
+	if err := p.pq.Close(); err != nil {
 		return File{}, err
 	}
 	// The Parquet writer has closed the file beneath it, so that a sync needs it
 	// opened once more.
-	full := filepath.Join(w.lake.dir, filepath.FromSlash(f.path))
-	tmp, err := os.Open(f.tmp)
+	full := filepath.Join(t.w.lake.dir, filepath.FromSlash(p.path))
+	tmp, err := os.Open(p.tmp)
 	if err != nil {
 		return File{}, err
 	}
@@ -281,39 +437,53 @@ func (w *Writer) finish(month string) (File, error) {
 	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return File{}, err
 	}
-	w.step("file complete")
-	if err := os.Rename(f.tmp, full); err != nil {
+	t.w.step("file complete")
+	if err := os.Rename(p.tmp, full); err != nil {
 		return File{}, err
 	}
-	w.step("file named")
+	t.w.step("file named")
 	if err := syncDir(filepath.Dir(full)); err != nil {
 		return File{}, err
 	}
-	return File{Path: f.path, Month: month, Rows: f.rows, Bytes: info.Size()}, nil
+	f := File{Path: p.path, Table: t.table.Name, Month: p.month, Rows: p.total, Bytes: info.Size(), SHA256: hex.EncodeToString(p.file.sum.Sum(nil))}
+	if p.month != "" {
+		f.City = t.w.city
+	}
+	return f, nil
 }
 
 // Abort gives the run up and leaves the lake as it was. It does nothing after
 // Commit.
 func (w *Writer) Abort() {
-	if w.months == nil { // the lake may be another run's by now
+	if w.ended { // the lake may be another run's by now
 		return
 	}
-	for _, f := range w.months {
-		_ = f.file.Close() // a file that does not count
+	for _, t := range w.tables {
+		for _, p := range t.parts {
+			_ = p.file.Close() // a file that does not count
+		}
 	}
 	// What cannot be removed now is swept by the next run. The manifest is read
 	// again because a commit may fail after it was put in place.
 	if m, err := w.lake.Manifest(); err == nil {
 		_ = w.lake.sweep(m)
 	}
-	for _, f := range w.months {
-		_ = os.Remove(filepath.Dir(f.tmp)) // the month's folder, if nothing else is in it
+	for _, t := range w.tables {
+		for _, p := range t.parts {
+			dir := filepath.Dir(p.tmp) // its folders, if nothing else is in them
+			for range 3 {
+				if dir == w.lake.dir || os.Remove(dir) != nil {
+					break
+				}
+				dir = filepath.Dir(dir)
+			}
+		}
 	}
 	w.end()
 }
 
 // end lets the next run begin.
 func (w *Writer) end() {
-	w.months, w.err = nil, errEnded
+	w.ended, w.err, w.tables = true, errEnded, nil
 	w.unlock()
 }
