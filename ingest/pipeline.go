@@ -28,6 +28,7 @@ type Pipeline struct {
 	City     string // code of the municipality that the rows are filed under
 	Keys     *pseudonymize.Keyset
 	Policy   pseudonymize.Policy
+	Anew     bool // build the lake anew from all segments, with the present key
 	Now      func() time.Time
 	Progress func(rows, of int64) // may be nil
 }
@@ -61,13 +62,16 @@ func (p *Pipeline) Run(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("pipeline: %w", err)
 	}
+	if p.Anew {
+		writer.Anew()
+	}
 	payments, err := writer.Table("payments", plan.Schema)
 	if err != nil {
 		writer.Abort()
 		return Result{}, fmt.Errorf("pipeline: %w", err)
 	}
 	base := writer.Base()
-	if base.Snapshot > 0 && base.Epoch != p.Keys.Epoch() { // before the work, not at its end
+	if base.Epoch != 0 && base.Epoch != p.Keys.Epoch() { // before the work, not at its end
 		writer.Abort()
 		return Result{}, fmt.Errorf("pipeline: %w", lake.ErrEpoch)
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -36,7 +37,10 @@ func TestCrashChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := 0
+	var mu sync.Mutex // row groups are written beside each other
 	step := func(done string) {
+		mu.Lock()
+		defer mu.Unlock()
 		if n++; n == at {
 			fmt.Println("step:", done)
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)

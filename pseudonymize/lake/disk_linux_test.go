@@ -75,7 +75,7 @@ func TestCommit_SurvivesAFullDisk(t *testing.T) {
 		at      string // the step at which somebody else takes what is left of the disk
 		says    string
 	}{
-		"while the rows are written": {"size=1m", random(lake.RowGroup+1000, 5), "", "write lake: payments: 2026-04"},
+		"while the rows are written": {"size=1m", random(lake.RowGroup+1000, 5), "", ": 2026-04"},
 		"when the file is ended":     {"size=256k", random(20_000, 5, 40, 70), "", "commit lake: 2026-0"},
 		"when a file is made":        {"size=1m,nr_inodes=17", random(100, 5, 40, 70, 100, 130), "", "write lake: payments: 2026-0"},
 		"when the manifest is made":  {"size=1m", random(100, 5, 40, 70), "file named", "commit lake"},

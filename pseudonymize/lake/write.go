@@ -1,6 +1,7 @@
 package lake
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -38,6 +40,7 @@ type Writer struct {
 	tables map[string]*TableWriter
 	gone   map[string]bool // paths of base that will not count
 	held   int             // rows in buffers
+	work   chan struct{}   // has room for as many row groups as are written at once
 	unlock func()
 	create func(path string) (io.WriteCloser, error)
 	step   func(done string) // called wherever a process may die
@@ -53,18 +56,26 @@ type TableWriter struct {
 	table  Table
 	schema *arrow.Schema
 	day    int // column, or -1
-	parts  map[string]*part
+	parts  map[partition]*part
+}
+
+// partition is where rows are filed; it is empty in a table written whole.
+type partition struct{ city, month string }
+
+func (p partition) compare(o partition) int {
+	return cmp.Or(strings.Compare(p.city, o.city), strings.Compare(p.month, o.month))
 }
 
 // part is a partition that is being written.
 type part struct {
-	month string
+	partition
 	path  string // final, below the lake's folder
 	tmp   string
 	file  *hashed
 	pq    *pqarrow.FileWriter
 	rows  *buffer
 	total int64
+	done  chan error // of the row group that is being written; nil if none is
 }
 
 // hashed is a file that knows the hash of what went into it.
@@ -100,6 +111,7 @@ func (l *Lake) Begin(city string) (*Writer, error) {
 	}
 	return &Writer{
 		lake: l, city: city, base: m, tables: map[string]*TableWriter{}, gone: map[string]bool{}, unlock: unlock,
+		work: make(chan struct{}, runtime.GOMAXPROCS(0)),
 		create: func(path string) (io.WriteCloser, error) {
 			return os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o640)
 		},
@@ -137,7 +149,7 @@ func (w *Writer) Table(name string, schema *arrow.Schema) (*TableWriter, error) 
 		}
 		return t, nil
 	}
-	t := &TableWriter{w: w, table: table, schema: schema, day: -1, parts: map[string]*part{}}
+	t := &TableWriter{w: w, table: table, schema: schema, day: -1, parts: map[partition]*part{}}
 	if table.Day == "" {
 		for _, f := range w.base.Files {
 			if f.Table == name {
@@ -178,7 +190,7 @@ func (t *TableWriter) write(batch arrow.RecordBatch) error {
 		return nil
 	}
 	if t.day < 0 {
-		return t.add("", batch, nil)
+		return t.add(partition{}, batch, nil)
 	}
 	days := batch.Column(t.day).(*array.Date32)
 	if days.NullN() > 0 {
@@ -199,10 +211,10 @@ func (t *TableWriter) write(batch arrow.RecordBatch) error {
 		rows[at] = append(rows[at], int32(i))
 	}
 	if len(months) == 1 {
-		return t.add(months[0], batch, nil)
+		return t.add(partition{t.w.city, months[0]}, batch, nil)
 	}
 	for i, month := range months {
-		if err := t.add(month, batch, rows[i]); err != nil {
+		if err := t.add(partition{t.w.city, month}, batch, rows[i]); err != nil {
 			return err
 		}
 	}
@@ -210,17 +222,20 @@ func (t *TableWriter) write(batch arrow.RecordBatch) error {
 }
 
 // add puts rows of a batch into a partition, a row group's worth at a time.
-func (t *TableWriter) add(month string, batch arrow.RecordBatch, rows []int32) error {
-	p := t.parts[month]
-	if p == nil {
-		var err error
-		if p, err = t.open(month); err != nil {
-			return named(month, err)
-		}
-	}
+func (t *TableWriter) add(at partition, batch arrow.RecordBatch, rows []int32) error {
 	n := int(batch.NumRows())
 	if rows != nil {
 		n = len(rows)
+	}
+	if n == 0 {
+		return nil
+	}
+	p := t.parts[at]
+	if p == nil {
+		var err error
+		if p, err = t.open(at); err != nil {
+			return named(at.month, err)
+		}
 	}
 	for from := 0; from < n; {
 		to := min(n, from+rowGroup-p.rows.n)
@@ -236,7 +251,7 @@ func (t *TableWriter) add(month string, batch arrow.RecordBatch, rows []int32) e
 		from = to
 		if p.rows.n >= rowGroup {
 			if err := t.flush(p); err != nil {
-				return named(month, err)
+				return named(at.month, err)
 			}
 		}
 	}
@@ -269,41 +284,62 @@ func (w *Writer) flushLargest() error {
 	return named(most.month, of.flush(most))
 }
 
-// flush writes what a partition holds as a row group.
+// flush has what a partition holds sorted and written as a row group, while
+// the next rows come.
 func (t *TableWriter) flush(p *part) error {
 	if p.rows.n == 0 {
 		return nil
 	}
-	group := p.rows.sorted()
-	defer group.Release()
-	t.w.held -= p.rows.n
-	p.total += int64(p.rows.n)
+	if err := p.wait(); err != nil {
+		return err
+	}
+	full := p.rows
+	t.w.held -= full.n
+	p.total += int64(full.n)
 	var err error
 	if p.rows, err = newBuffer(t.schema, t.table); err != nil {
 		return err
 	}
-	err = p.pq.Write(group)
-	t.w.step("rows written")
+	p.done = make(chan error, 1)
+	t.w.work <- struct{}{}
+	go func(done chan<- error) {
+		defer func() { <-t.w.work }()
+		group := full.sorted()
+		defer group.Release()
+		err := p.pq.Write(group)
+		t.w.step("rows written")
+		done <- err
+	}(p.done)
+	return nil
+}
+
+// wait lets a partition's row group be written to its end.
+func (p *part) wait() error {
+	if p.done == nil {
+		return nil
+	}
+	err := <-p.done
+	p.done = nil
 	return err
 }
 
-func (t *TableWriter) open(month string) (*part, error) {
+func (t *TableWriter) open(at partition) (*part, error) {
 	rel := t.table.Name
-	if month != "" {
-		rel = filepath.Join(t.table.Name, "city="+t.w.city, "month="+month)
+	if at.month != "" {
+		rel = filepath.Join(t.table.Name, "city="+at.city, "month="+at.month)
 	}
 	rel = filepath.Join(rel, parquetName(t.w.base.Snapshot+1))
 	full := filepath.Join(t.w.lake.dir, rel)
 	if err := os.MkdirAll(filepath.Dir(full), 0o750); err != nil {
 		return nil, err
 	}
-	p := &part{month: month, path: filepath.ToSlash(rel), tmp: full + ".tmp"}
+	p := &part{partition: at, path: filepath.ToSlash(rel), tmp: full + ".tmp"}
 	file, err := t.w.create(p.tmp)
 	if err != nil {
 		return nil, err
 	}
 	p.file = &hashed{file, sha256.New()}
-	t.parts[month] = p // from here on Abort removes it
+	t.parts[at] = p // from here on Abort removes it
 	t.w.step("file made")
 	options := []parquet.WriterProperty{
 		parquet.WithCompression(pqcompress.Codecs.Zstd),
@@ -331,7 +367,7 @@ func (t *TableWriter) open(month string) (*part, error) {
 type Commit struct {
 	Segments []int64           // of the personal plane, which are in now
 	Policies map[string]string // version of the policy of each table that was written
-	Epoch    uint32            // of the key that made the tokens
+	Epoch    uint32            // of the key that made the tokens; 0 for a run that makes none
 	At       time.Time
 }
 
@@ -351,6 +387,9 @@ func (w *Writer) commit(c Commit) (Manifest, error) {
 	if w.err != nil {
 		return Manifest{}, w.err
 	}
+	if c.Epoch == 0 {
+		c.Epoch = w.base.Epoch
+	}
 	if w.base.Epoch != 0 && w.base.Epoch != c.Epoch {
 		return Manifest{}, ErrEpoch
 	}
@@ -367,15 +406,15 @@ func (w *Writer) commit(c Commit) (Manifest, error) {
 	m.Files = slices.DeleteFunc(slices.Clone(m.Files), func(f File) bool { return w.gone[f.Path] })
 	for _, name := range slices.Sorted(maps.Keys(w.tables)) {
 		t := w.tables[name]
-		for _, month := range slices.Sorted(maps.Keys(t.parts)) {
-			f, err := t.finish(t.parts[month])
+		for _, at := range slices.SortedFunc(maps.Keys(t.parts), partition.compare) {
+			f, err := t.finish(t.parts[at])
 			if err != nil {
-				return m, named(month, err)
+				return m, named(at.month, err)
 			}
 			m.Files = append(m.Files, f)
-		}
-		if err := w.syncFolders(name, len(t.parts) > 0); err != nil {
-			return m, err
+			if err := w.syncFolders(name, at.city); err != nil {
+				return m, err
+			}
 		}
 	}
 	slices.SortFunc(m.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
@@ -390,12 +429,13 @@ func (w *Writer) commit(c Commit) (Manifest, error) {
 }
 
 // syncFolders makes the names of folders durable that may be new.
-func (w *Writer) syncFolders(table string, written bool) error {
-	if !written {
-		return nil
+func (w *Writer) syncFolders(table, city string) error {
+	folders := []string{table, "."}
+	if city != "" {
+		folders = append(folders, filepath.Join(table, "city="+city))
 	}
-	for _, dir := range []string{filepath.Join(table, "city="+w.city), table, "."} {
-		if err := syncDir(filepath.Join(w.lake.dir, dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, dir := range folders {
+		if err := syncDir(filepath.Join(w.lake.dir, dir)); err != nil {
 			return err
 		}
 	}
@@ -420,7 +460,7 @@ func (w *Writer) keepBase() error {
 
 // finish closes a partition's file, makes it durable and gives it its name.
 func (t *TableWriter) finish(p *part) (File, error) {
-	if err := t.flush(p); err != nil {
+	if err := errors.Join(t.flush(p), p.wait()); err != nil {
 		return File{}, err
 	}
 	if err := p.pq.Close(); err != nil {
@@ -445,11 +485,8 @@ func (t *TableWriter) finish(p *part) (File, error) {
 	if err := syncDir(filepath.Dir(full)); err != nil {
 		return File{}, err
 	}
-	f := File{Path: p.path, Table: t.table.Name, Month: p.month, Rows: p.total, Bytes: info.Size(), SHA256: hex.EncodeToString(p.file.sum.Sum(nil))}
-	if p.month != "" {
-		f.City = t.w.city
-	}
-	return f, nil
+	return File{Path: p.path, Table: t.table.Name, City: p.city, Month: p.month, Rows: p.total, Bytes: info.Size(),
+		SHA256: hex.EncodeToString(p.file.sum.Sum(nil))}, nil
 }
 
 // Abort gives the run up and leaves the lake as it was. It does nothing after
@@ -460,6 +497,7 @@ func (w *Writer) Abort() {
 	}
 	for _, t := range w.tables {
 		for _, p := range t.parts {
+			_ = p.wait()       // whoever starts a goroutine waits for it
 			_ = p.file.Close() // a file that does not count
 		}
 	}

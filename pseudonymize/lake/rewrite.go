@@ -1,0 +1,231 @@
+package lake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+)
+
+// Read calls fn with the rows of a file, row group by row group. Columns may
+// be chosen by name; a file without one of them is read without it.
+func (l *Lake) Read(ctx context.Context, f File, columns []string, fn func(arrow.RecordBatch) error) error {
+	if err := l.readFile(ctx, f, columns, fn); err != nil {
+		return fmt.Errorf("read lake: %s: %w", f.Path, err)
+	}
+	return nil
+}
+
+func (l *Lake) readFile(ctx context.Context, f File, columns []string, fn func(arrow.RecordBatch) error) error {
+	r, err := file.OpenParquetFile(l.path(f), false)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }() // it was only read
+	pq, err := pqarrow.NewFileReader(r, pqarrow.ArrowReadProperties{BatchSize: rowGroup}, memory.DefaultAllocator)
+	if err != nil {
+		return err
+	}
+	var chosen []int // nil means all
+	if columns != nil {
+		schema, err := pq.Schema()
+		if err != nil {
+			return err
+		}
+		chosen = []int{}
+		for _, name := range columns {
+			chosen = append(chosen, schema.FieldIndices(name)...)
+		}
+	}
+	for group := range r.NumRowGroups() {
+		reader, err := pq.GetRecordReader(ctx, chosen, []int{group})
+		if err != nil {
+			return err
+		}
+		for reader.Next() {
+			if err = fn(reader.RecordBatch()); err != nil {
+				break
+			}
+		}
+		err = errors.Join(err, reader.Err())
+		reader.Release()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Rewrite has the rows of files stand in one new file for each month, but for
+// the rows that drop names by their number in the batch; a nil drop keeps all.
+// Columns that a file lacks are null in the new one. It returns the number of
+// rows that were dropped.
+func (w *Writer) Rewrite(ctx context.Context, table string, schema *arrow.Schema, files []File,
+	drop func(arrow.RecordBatch) ([]bool, error)) (dropped int64, err error) {
+	t, err := w.Table(table, schema)
+	if err != nil {
+		return 0, err
+	}
+	for _, f := range files {
+		if f.Table != table || w.gone[f.Path] {
+			return dropped, fmt.Errorf("rewrite lake: %s is not a file of %s, or was taken before", f.Path, table)
+		}
+		err := w.lake.Read(ctx, f, nil, func(batch arrow.RecordBatch) error {
+			whole := conform(batch, schema)
+			defer whole.Release()
+			var rows []int32
+			if drop != nil {
+				gone, err := drop(whole)
+				if err != nil {
+					return err
+				}
+				for i, gone := range gone {
+					if !gone {
+						rows = append(rows, int32(i))
+					}
+				}
+				lost := int64(len(gone) - len(rows))
+				if dropped += lost; lost == 0 {
+					rows = nil
+				} else if len(rows) == 0 {
+					return nil
+				}
+			}
+			return t.add(partition{f.City, f.Month}, whole, rows)
+		})
+		if err != nil {
+			w.err = errors.Join(w.err, err)
+			return dropped, err
+		}
+		w.Remove(f)
+	}
+	return dropped, nil
+}
+
+// Compact has the files of each month stand as one, where there are at least
+// so many: many small files are slow to read. It returns the number of files
+// that were merged.
+func (w *Writer) Compact(ctx context.Context, least int) (merged int, err error) {
+	for _, table := range Tables {
+		byMonth := map[partition][]File{}
+		var latest File // its columns are the newest
+		for _, f := range w.base.Files {
+			if f.Table == table.Name && table.Day != "" {
+				byMonth[partition{f.City, f.Month}] = append(byMonth[partition{f.City, f.Month}], f)
+				if filepath.Base(f.Path) >= filepath.Base(latest.Path) {
+					latest = f
+				}
+			}
+		}
+		for _, at := range slices.SortedFunc(maps.Keys(byMonth), partition.compare) {
+			files := byMonth[at]
+			if len(files) < max(least, 2) {
+				continue
+			}
+			schema, err := w.lake.SchemaOf(latest)
+			if err != nil {
+				return merged, err
+			}
+			if _, err := w.Rewrite(ctx, table.Name, schema, files, nil); err != nil {
+				return merged, err
+			}
+			merged += len(files)
+		}
+	}
+	return merged, nil
+}
+
+// conform gives a batch the columns of a schema: those it lacks are null.
+func conform(batch arrow.RecordBatch, schema *arrow.Schema) arrow.RecordBatch {
+	columns := make([]arrow.Array, schema.NumFields())
+	for i, f := range schema.Fields() {
+		if at := batch.Schema().FieldIndices(f.Name); len(at) == 1 {
+			columns[i] = batch.Column(at[0])
+			columns[i].Retain()
+		} else {
+			columns[i] = array.MakeArrayOfNull(memory.DefaultAllocator, f.Type, int(batch.NumRows()))
+		}
+		defer columns[i].Release() // the batch holds its own reference
+	}
+	return array.NewRecordBatch(schema, columns, batch.NumRows())
+}
+
+// SchemaOf is the schema of a file, as it was written.
+func (l *Lake) SchemaOf(f File) (*arrow.Schema, error) {
+	r, err := file.OpenParquetFile(l.path(f), false)
+	if err != nil {
+		return nil, fmt.Errorf("read lake: %s: %w", f.Path, err)
+	}
+	defer func() { _ = r.Close() }() // it was only read
+	pq, err := pqarrow.NewFileReader(r, pqarrow.ArrowReadProperties{}, memory.DefaultAllocator)
+	if err != nil {
+		return nil, fmt.Errorf("read lake: %s: %w", f.Path, err)
+	}
+	schema, err := pq.Schema()
+	if err != nil {
+		return nil, fmt.Errorf("read lake: %s: %w", f.Path, err)
+	}
+	return arrow.NewSchema(schema.Fields(), nil), nil
+}
+
+// Expire forgets the snapshots that were committed before an instant, and
+// removes the files that only they had. The present snapshot always stays. It
+// returns the files that went. When it breaks off, the next one goes on.
+func (l *Lake) Expire(before time.Time) ([]File, error) {
+	unlock, err := l.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	all, err := l.Snapshots()
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	if err := l.sweep(all[len(all)-1]); err != nil {
+		return nil, err
+	}
+	stay := map[string]bool{}
+	var old []Manifest
+	for i, m := range all {
+		if i < len(all)-1 && m.At.Before(before) {
+			old = append(old, m)
+			continue
+		}
+		for _, f := range m.Files {
+			stay[f.Path] = true
+		}
+	}
+	var gone []File
+	for _, m := range old {
+		for _, f := range m.Files {
+			if stay[f.Path] {
+				continue
+			}
+			stay[f.Path] = true // once is enough
+			switch err := os.Remove(l.path(f)); {
+			case err == nil:
+				gone = append(gone, f)
+			case !errors.Is(err, fs.ErrNotExist):
+				return gone, fmt.Errorf("expire lake: %w", err)
+			}
+			_ = os.Remove(filepath.Dir(l.path(f))) // the month's folder, if nothing else is in it
+		}
+	}
+	for _, m := range old { // last, so that a file without a manifest is always somebody else's
+		if err := os.Remove(l.snapshotPath(m.Snapshot)); err != nil {
+			return gone, fmt.Errorf("expire lake: %w", err)
+		}
+	}
+	return gone, nil
+}
