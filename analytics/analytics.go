@@ -34,7 +34,7 @@ type Column struct {
 }
 
 // Cell is one row of a table: where it stands, what was measured, and how many
-// persons and shops stand behind it. A measure that is not defined or not yet
+// persons and shops stand behind it; shops of one operator are one. A measure that is not defined or not yet
 // observable is NaN (未観測), never 0.
 //
 // Persons is the smallest group of persons, other than nobody, that the cell
@@ -70,12 +70,16 @@ type Query struct {
 	Visit  string   `json:"visit,omitempty"`    // "day" (default): visits are days; "payment": each payment is one
 	SeenTo string   `json:"seen_to,omitempty"`  // M08: the base is everybody seen up to this day; default To
 	Zero   bool     `json:"zero_yen,omitempty"` // a payment of 0 yen counts; by default it is a test or a void
+
+	// Regions put areas together: for a dimension, in which region an area is. The
+	// gate says so; nobody asks for it.
+	Regions map[string]map[string]string `json:"-"`
 }
 
 // Party is who can stand behind a cell.
 type Party string
 
-// The parties: each shop, and each person.
+// The parties: each shop, where shops of one operator are one, and each person.
 const (
 	ByShop   Party = "shop"
 	ByPerson Party = "person"
@@ -84,7 +88,7 @@ const (
 // Part is what one party has in one cell of a cut. It is as raw as a table.
 type Part struct {
 	Keys     []string // one for each dimension of the cut
-	Party    string   // shop or pseudonym; "" is nobody known
+	Party    string   // operator or pseudonym; "" is nobody known
 	Yen      float64
 	Payments int64
 }

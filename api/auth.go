@@ -85,13 +85,16 @@ func clientOf(ctx context.Context) registry.Client { return ctx.Value(requestKey
 // pageRoles says who may open which page. A route that is not listed has no
 // page; an empty list is open to anybody who is logged in.
 var pageRoles = map[string][]registry.Role{
-	"GET /":                      {},
-	"POST /logout":               {},
-	"GET /ebpm":                  {registry.Office, registry.City},
-	"GET /ebpm/{table}.csv":      {registry.Office, registry.City},
-	"GET /shops":                 {registry.Office, registry.Shopkeeper},
-	"GET /shops/{id}/report":     {registry.Office, registry.Shopkeeper},
-	"GET /shops/{id}/report.pdf": {registry.Office, registry.Shopkeeper},
+	"GET /":                          {},
+	"POST /logout":                   {},
+	"GET /ebpm":                      {registry.Office, registry.City},
+	"GET /ebpm/{table}.csv":          {registry.Office, registry.City},
+	"GET /office/releases":           {registry.Office},
+	"GET /office/releases/{id}":      {registry.Office},
+	"GET /office/releases/{id}.json": {registry.Office},
+	"GET /shops":                     {registry.Office, registry.Shopkeeper},
+	"GET /shops/{id}/report":         {registry.Office, registry.Shopkeeper},
+	"GET /shops/{id}/report.pdf":     {registry.Office, registry.Shopkeeper},
 }
 
 // publicRoutes are open to everybody: they hold no data of the city.

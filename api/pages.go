@@ -33,6 +33,9 @@ func (s *server) mountPages() {
 	s.handle("GET /", s.home)
 	s.handle("GET /ebpm", s.ebpm)
 	s.handle("GET /ebpm/{table}.csv", s.ebpmCSV)
+	s.handle("GET /office/releases", s.releases)
+	s.handle("GET /office/releases/{id}", s.releaseReasons)
+	s.handle("GET /office/releases/{id}.json", s.releaseReasonsJSON)
 	s.handle("GET /shops", s.shops)
 	s.handle("GET /shops/{id}/report", s.shopReport)
 	s.handle("GET /shops/{id}/report.pdf", s.shopPDF)
@@ -234,6 +237,7 @@ var navigation = []struct {
 }{
 	{"/ebpm", text{"統計ダッシュボード", "Dashboard"}, text{"利用額・利用者・リピートを、地域全体で見ます。", "Use, users and repeat visits across the region."}},
 	{"/shops", text{"店舗レポート", "Shop reports"}, text{"店舗ごとのレポートとPDFです。", "A report and a PDF for each shop."}},
+	{"/office/releases", text{"公表の記録", "Releases"}, text{"公表した表と、秘匿の理由です。", "What was released, and why cells are suppressed."}},
 	{"/docs/", text{"API文書", "API documentation"}, text{"ウォレット、決済データ、統計のAPIです。", "The wallet, payment-data and statistics APIs."}},
 }
 

@@ -142,6 +142,10 @@ func TestRolesOpenTheirPagesAndNoOther(t *testing.T) {
 		{"/shops/s-001/report.pdf", []registry.Role{"office", "shop"}},
 		{"/shops/s-002/report", []registry.Role{"office"}},
 		{"/shops/s-002/report.pdf", []registry.Role{"office"}},
+		{"/office/releases", []registry.Role{"office"}},
+		{"/office/releases/1", []registry.Role{"office"}},
+		{"/office/releases/1.json", []registry.Role{"office"}},
+		{"/office/releases/99", nil},
 		{"/shops/s-999/report", nil},
 		{"/admin", nil},
 	}

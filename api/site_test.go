@@ -131,10 +131,11 @@ func newTestServer(t testing.TB, log *slog.Logger) testServer {
 		}
 	}
 	k := &contracts{shops: map[[2]string]bool{{"till", "s-001"}: true}, list: []recipient.Contract{testContract}}
+	released := oneRelease(t, c.Now)
 	s, err := newServer(Deps{
 		Recipients: &recipient.Desk{Store: k, Now: c.Now}, BundleKey: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
 		Ledger: m, Desk: desk, Programmes: m, Registry: m,
-		Gate: &disclosure.Gate{Engine: engine{now: c.Now}, Now: c.Now},
+		Gate: &disclosure.Gate{Engine: engine{now: c.Now}, Now: c.Now}, Releases: released,
 		City: "巡り市", Provider: "meguri", Demo: true, Now: c.Now,
 		Period: func() (string, string) { return "2026-07-01", "2026-07-31" },
 		Logger: log,

@@ -121,6 +121,9 @@ func tableOut(t disclosure.Released) (statistics.Table, error) {
 		},
 		Cells: []statistics.Cell{},
 	}
+	for _, r := range t.Regions() {
+		out.Regions = append(out.Regions, statistics.Region{Dim: statistics.Dimension(r.Dim), Name: r.Name, Areas: r.Areas})
+	}
 	for _, c := range reports.InOrder(t) {
 		cell := statistics.Cell{Keys: append([]string{}, c.Keys...), State: statistics.CellStateShown, Values: []*float64{}}
 		if c.State != disclosure.Shown {

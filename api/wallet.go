@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/oapi-codegen/runtime/types"
@@ -12,6 +13,7 @@ import (
 	"meguri/ledger/registry"
 	"meguri/openapi/wallet"
 	op "meguri/openapi/wallet/server"
+	"meguri/pseudonymize/lake"
 )
 
 // walletAPI answers the operations of the wallet contract: programmes and the
@@ -95,8 +97,12 @@ func (a *walletAPI) ListResidents(ctx context.Context, r op.ListResidentsRequest
 func (a *walletAPI) RegisterShops(ctx context.Context, r op.RegisterShopsRequestObject) (op.RegisterShopsResponseObject, error) {
 	shops := make([]registry.Shop, len(r.Body.Shops))
 	for i, in := range r.Body.Shops {
+		if lake.CheckOperator(in.Operator) != nil {
+			return nil, &at{errInvalidRequest, []place{{fmt.Sprintf("shops[%d].operator", i), text{
+				"法人番号の検査数字が合いません。13桁の番号を確かめるか、別の符号にしてください", "the check digit of the corporate number is wrong: check the 13 digits, or give another code"}}}}
+		}
 		shops[i] = registry.Shop{
-			ID: in.ShopID, Name: in.Name, Merchant: in.MerchantID, Industry: string(in.Industry), Area: in.Area,
+			ID: in.ShopID, Name: in.Name, Merchant: in.MerchantID, Operator: in.Operator, Industry: string(in.Industry), Area: in.Area,
 			JoinedAt: instant(in.JoinedAt),
 		}
 	}
@@ -122,7 +128,7 @@ func (a *walletAPI) ListShops(ctx context.Context, r op.ListShopsRequestObject) 
 	}
 	for _, in := range shops {
 		page.Shops = append(page.Shops, wallet.Shop{
-			ShopID: in.ID, Name: in.Name, MerchantID: in.Merchant, Industry: wallet.Industry(in.Industry), Area: in.Area,
+			ShopID: in.ID, Name: in.Name, MerchantID: in.Merchant, Operator: in.Operator, Industry: wallet.Industry(in.Industry), Area: in.Area,
 			JoinedAt: in.JoinedAt.UTC(),
 		})
 	}

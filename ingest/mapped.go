@@ -248,6 +248,8 @@ func (p *mappedParser) parseShop(line int64, row []string) (Shop, fault) {
 			shop.Name = v
 		case "merchant":
 			shop.Merchant = v
+		case "operator":
+			shop.Operator = v
 		case "industry":
 			shop.Industry = v
 		case "area":

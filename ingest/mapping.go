@@ -108,7 +108,7 @@ var mappedFields = map[RecordType]map[string]bool{
 		"occurred_at": true, "target_id": false, "group_id": false, "active": false, "consent_id": false,
 	},
 	PersonRows: {"id": true, "sex": false, "born_on": false, "area": false, "consent_id": false, "test": false},
-	ShopRows:   {"id": true, "name": true, "merchant": false, "industry": false, "area": false},
+	ShopRows:   {"id": true, "name": true, "merchant": false, "operator": false, "industry": false, "area": false},
 }
 
 // LoadMapping reads a mapping document from a file.

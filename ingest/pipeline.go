@@ -198,6 +198,7 @@ var joinedSchema = arrow.NewSchema(append(slices.Clone(PaymentSchema.Fields()),
 	arrow.Field{Name: "home_area", Type: dictionary},
 	arrow.Field{Name: "industry", Type: dictionary},
 	arrow.Field{Name: "shop_area", Type: dictionary},
+	arrow.Field{Name: "operator", Type: dictionary},
 ), nil)
 
 // joiner looks persons and shops up. It holds all of a source's: about 200
@@ -256,7 +257,7 @@ func (j *joiner) batch(ctx context.Context, in arrow.RecordBatch) (_ arrow.Recor
 	merchants, consents := column("merchant_id").(*array.Dictionary), column("consent_id").(*array.String)
 	merchantNames := merchants.Dictionary().(*array.String)
 
-	sex, home, industry, area, merchant := newWords(), newWords(), newWords(), newWords(), newWords()
+	sex, home, industry, area, merchant, operator := newWords(), newWords(), newWords(), newWords(), newWords(), newWords()
 	born, consent := array.NewStringBuilder(memory.DefaultAllocator), array.NewStringBuilder(memory.DefaultAllocator)
 	defer born.Release()
 	defer consent.Release()
@@ -298,6 +299,7 @@ func (j *joiner) batch(ctx context.Context, in arrow.RecordBatch) (_ arrow.Recor
 		merchant.add(cmp.Or(merchantNames.Value(merchants.GetValueIndex(i)), shop.Merchant))
 		industry.add(shop.Industry)
 		area.add(shop.Area)
+		operator.add(shop.Operator)
 		keep.Append(!person.Test)
 		if person.Test {
 			excluded++
@@ -308,7 +310,7 @@ func (j *joiner) batch(ctx context.Context, in arrow.RecordBatch) (_ arrow.Recor
 		defer made.Release()
 		columns[PaymentSchema.FieldIndices(name)[0]] = made
 	}
-	for _, made := range []arrow.Array{sex.array(), born.NewArray(), home.array(), industry.array(), area.array()} {
+	for _, made := range []arrow.Array{sex.array(), born.NewArray(), home.array(), industry.array(), area.array(), operator.array()} {
 		defer made.Release()
 		columns = append(columns, made)
 	}

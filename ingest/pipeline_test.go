@@ -160,7 +160,7 @@ func combined() []ingest.Record {
 
 var (
 	hanako = ingest.Person{Source: "mitaka", ID: "p1", Sex: "female", BornOn: "1986-07-01", Area: "132040010", ConsentID: "c1"}
-	bakery = ingest.Shop{Source: "mitaka", ID: "s1", Name: "三鷹ベーカリー", Merchant: "m1", Industry: "grocery", Area: "132040020"}
+	bakery = ingest.Shop{Source: "mitaka", ID: "s1", Name: "三鷹ベーカリー", Merchant: "m1", Operator: "7000012050002", Industry: "grocery", Area: "132040020"}
 )
 
 func TestPipeline_JoinsThenPseudonymizes(t *testing.T) {
@@ -175,7 +175,7 @@ func TestPipeline_JoinsThenPseudonymizes(t *testing.T) {
 	}
 	rows, columns, _ := lakeContent(t, p.Lake)
 	if want := []string{"event_token", "payment_token", "target_token", "person_token", "consent_token", "source", "kind", "service_type",
-		"service_id", "amount_yen", "active", "occurred_local", "occurred_on", "shop_id", "merchant_id", "industry", "shop_area",
+		"service_id", "amount_yen", "active", "occurred_local", "occurred_on", "shop_id", "merchant_id", "industry", "shop_area", "operator",
 		"sex", "age_band", "home_area"}; !slices.Equal(columns, want) {
 		t.Errorf("got the columns %q, want %q", columns, want)
 	}
@@ -192,7 +192,7 @@ func TestPipeline_JoinsThenPseudonymizes(t *testing.T) {
 	}
 	known := func(row lakeRow) lakeRow {
 		for name, value := range map[string]string{"person_token": token("person", "p1"), "consent_token": token("consent", "c1"), "target_token": array.NullValueStr,
-			"source": "mitaka", "active": "true", "shop_id": "s1", "merchant_id": "m1", "industry": "grocery", "shop_area": "132040020",
+			"source": "mitaka", "active": "true", "shop_id": "s1", "merchant_id": "m1", "operator": "7000012050002", "industry": "grocery", "shop_area": "132040020",
 			"sex": "female", "age_band": "40-49", "home_area": "132040010"} {
 			if _, given := row[name]; !given {
 				row[name] = value
@@ -209,7 +209,7 @@ func TestPipeline_JoinsThenPseudonymizes(t *testing.T) {
 			"service_type": "points", "service_id": "pt", "amount_yen": "300", "occurred_local": "2026-04-01T00:00:00", "occurred_on": "2026-04-01"}),
 		known(lakeRow{"event_token": token("payment", "T2"), "payment_token": token("payment", "T2"), "person_token": array.NullValueStr, "consent_token": array.NullValueStr,
 			"kind": "pay", "service_type": "points", "service_id": "pt", "amount_yen": "100", "active": "false", "occurred_local": "2026-04-01T12:00:00", "occurred_on": "2026-04-01",
-			"shop_id": "s9", "merchant_id": "", "industry": "", "shop_area": "", "sex": "unknown", "age_band": "unknown", "home_area": ""}),
+			"shop_id": "s9", "merchant_id": "", "operator": "", "industry": "", "shop_area": "", "sex": "unknown", "age_band": "unknown", "home_area": ""}),
 	}
 	byEvent := func(a, b lakeRow) int { return strings.Compare(a["event_token"], b["event_token"]) }
 	slices.SortFunc(rows, byEvent)

@@ -166,7 +166,7 @@ func (im *Importer) pullAttributes(ctx context.Context, p *Provider) error {
 		shops := make([]Shop, len(page.Shops))
 		for i, s := range page.Shops {
 			shops[i] = Shop{
-				Source: p.Source, ID: s.ShopID, Name: s.Name, Merchant: s.MerchantID,
+				Source: p.Source, ID: s.ShopID, Name: s.Name, Merchant: s.MerchantID, Operator: s.Operator,
 				Industry: string(s.Industry), Area: s.Area,
 			}
 		}

@@ -90,6 +90,7 @@ type Shop struct {
 	ID       string `json:"id"`
 	Name     string `json:"name"`
 	Merchant string `json:"merchant"`
+	Operator string `json:"operator"` // who runs it: a corporate number or a code; empty is the shop itself
 	Industry string `json:"industry"` // a code of lake.Industries, or empty
 	Area     string `json:"area"`
 }
@@ -216,6 +217,9 @@ func (s *Shop) check() fault {
 	case s.Industry != "" && !knownCode(lake.Industries, s.Industry):
 		return fault{"industry", "there is no such code",
 			"use one of " + joinCodes(lake.Industries) + ", or map it with values:"}
+	}
+	if err := lake.CheckOperator(s.Operator); err != nil {
+		return fault{"operator", err.Error(), "give a corporate number (法人番号) of 13 digits, another code, or nothing"}
 	}
 	for _, v := range []string{s.ID, s.Name, s.Merchant, s.Area} {
 		if f := checkText(v); f.bad() {

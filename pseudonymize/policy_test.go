@@ -135,6 +135,7 @@ var joined = arrow.NewSchema([]arrow.Field{
 	{Name: "target_id", Type: text, Nullable: true}, {Name: "group_id", Type: text}, {Name: "active", Type: arrow.FixedWidthTypes.Boolean},
 	{Name: "consent_id", Type: text, Nullable: true}, {Name: "sex", Type: words}, {Name: "born_on", Type: text},
 	{Name: "home_area", Type: words}, {Name: "industry", Type: words}, {Name: "shop_area", Type: words},
+	{Name: "operator", Type: words},
 }, nil)
 
 // batch makes a batch of rows. Texts are given by column; nil is null.

@@ -140,7 +140,8 @@ func (l tongue) meta(r disclosure.Released) [][2]string {
 		{l.T("def.asof"), r.AsOf().In(tokyo).Format(time.RFC3339)},
 		{l.T("def.snapshot"), strconv.FormatInt(r.Snapshot(), 10)},
 		{l.T("def.rules"), d.Rules},
-		{l.T("def.hidden"), strconv.Itoa(r.Hidden())},
+		{l.T("def.hidden"), d.Hidden},
+		{l.T("def.regions"), d.Regions},
 		{l.T("def.issued"), r.ReleasedAt().In(tokyo).Format(time.RFC3339)},
 		{l.T("def.source"), d.Source},
 	}

@@ -51,16 +51,17 @@ type jsonStatUnit struct {
 }
 
 type jsonStatExtension struct {
-	Metric      jsonStatMetric     `json:"metric"`
-	StructureID string             `json:"structure_id"`
-	Query       analytics.Query    `json:"query"`
-	Rules       disclosure.RuleSet `json:"rules"`
-	AsOf        time.Time          `json:"as_of"`
-	Snapshot    int64              `json:"snapshot"`
-	ReleaseHash string             `json:"release_hash"`
-	Hidden      int                `json:"hidden"`
-	HiddenShare float64            `json:"hidden_share"`
-	Status      jsonStatStatus     `json:"status"`
+	Metric      jsonStatMetric      `json:"metric"`
+	StructureID string              `json:"structure_id"`
+	Query       analytics.Query     `json:"query"`
+	Rules       disclosure.RuleSet  `json:"rules"`
+	AsOf        time.Time           `json:"as_of"`
+	Snapshot    int64               `json:"snapshot"`
+	ReleaseHash string              `json:"release_hash"`
+	Hidden      int                 `json:"hidden"`
+	HiddenShare float64             `json:"hidden_share"`
+	Regions     []disclosure.Region `json:"regions,omitempty"` // areas that were put together
+	Status      jsonStatStatus      `json:"status"`
 }
 
 type jsonStatMetric struct {
@@ -115,7 +116,7 @@ func newJSONStat(r disclosure.Released, l tongue) (jsonStat, error) {
 		Extension: jsonStatExtension{
 			Metric: jsonStatMetric{m.ID, pick(m.FormulaJa, m.Formula), pick(m.RuleJa, m.Rule), pick(m.WindowJa, m.Window), pick(m.AsOfJa, m.AsOf)},
 			Query:  r.Query(), StructureID: StructureID(m.ID, r.Query().By), Rules: r.Rules(), AsOf: r.AsOf().UTC(), Snapshot: r.Snapshot(),
-			ReleaseHash: hash, Hidden: r.Hidden(), HiddenShare: HiddenShare(r),
+			ReleaseHash: hash, Hidden: r.Hidden(), HiddenShare: HiddenShare(r), Regions: r.Regions(),
 			Status: jsonStatStatus{map[string]string{statusHidden: l.T("suppressed"), statusUnobserved: l.T("unobserved")}},
 		},
 	}

@@ -70,6 +70,7 @@ type definition struct {
 	ID, Name                                    string
 	Formula, Rule, Window, AsOfRule, Source     string
 	Period, AsOf, Snapshot, Rules, Hidden, Gate string
+	Regions                                     string
 }
 
 func (l tongue) definition(r disclosure.Released) definition {
@@ -80,7 +81,8 @@ func (l tongue) definition(r disclosure.Released) definition {
 		AsOf:     minute(r.AsOf(), lang),
 		Snapshot: chart.Number(float64(r.Snapshot()), 0),
 		Rules:    l.T("def.rules.is", r.Rules().Version, r.Rules().MinPersons),
-		Hidden:   l.T("def.hidden.n", r.Hidden()),
+		Hidden:   l.T("def.hidden.n", r.Hidden(), chart.Percent.Full(HiddenShare(r), lang)),
+		Regions:  l.merged(r.Regions()),
 		Gate:     minute(r.ReleasedAt(), lang),
 	}
 	if lang == "en" {

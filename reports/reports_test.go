@@ -318,8 +318,13 @@ func TestWords_AreAllUsed(t *testing.T) {
 		}
 	}
 	for key := range words {
-		if !bytes.Contains(all, []byte(`"`+key+`"`)) && !strings.HasPrefix(key, "unit.") {
+		if !bytes.Contains(all, []byte(`"`+key+`"`)) && !strings.HasPrefix(key, "unit.") && !strings.HasPrefix(key, "reason.") {
 			t.Errorf("nothing uses the word %s", key)
+		}
+	}
+	for _, r := range disclosure.Reasons {
+		if _, ok := words["reason."+string(r)]; !ok {
+			t.Errorf("there is no word for the reason %s", r)
 		}
 	}
 }
@@ -447,7 +452,7 @@ func ExampleText() {
 	// データの時点: 2026-11-21T00:30:00+09:00
 	// データの版: 42
 	// 秘匿の規則: 版 2026-11.3、利用者5人未満のセルを秘匿
-	// 秘匿したセル: 1
+	// 秘匿したセル: 1件（25.0%）
 	// 公表処理の時刻: 2026-11-21T09:05:00+09:00
 	// 秘匿は人数が少ないため公表しない値で、0ではありません。
 }

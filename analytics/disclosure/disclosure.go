@@ -54,29 +54,39 @@ type Released struct {
 	cells  []Cell
 	at     time.Time
 	hidden int
+
+	regions []Region
 }
 
 // apply applies a rule set, and the plan of a cut, to a raw table. by is the
 // plan's cut: the query's, and shop where the query names one. A cell that the
-// plan does not know is hidden, unless it is empty.
-func apply(t analytics.Table, rules RuleSet, plan *placed, by []string, now time.Time) (Released, error) {
+// plan does not know is hidden, unless it is empty. why tells of the hidden cells
+// why they are.
+func apply(t analytics.Table, rules RuleSet, plan *placed, by []string, now time.Time) (_ Released, why []hiddenBody, err error) {
 	r := Released{table: t, rules: rules, at: now.UTC()}
 	r.table.Cells = nil
 	own := len(t.Query.By)
+	if err := once(t); err != nil {
+		return Released{}, nil, err
+	}
+	there := map[string]bool{}
 	for _, raw := range t.Cells {
 		if len(raw.Keys) != len(t.Dims) || len(raw.Keys) < own || len(raw.Values) != len(t.Measures) || raw.Persons < 0 {
-			return Released{}, fmt.Errorf("release %s: a cell does not fit the table", t.Metric.ID)
+			return Released{}, nil, fmt.Errorf("release %s: a cell does not fit the table", t.Metric.ID)
 		}
 		c := Cell{Keys: append([]string(nil), raw.Keys...)}
 		keys := raw.Keys[len(raw.Keys)-own:]
 		if len(by) > own {
 			keys = append(slices.Clone(keys), t.Query.Shop)
 		}
-		hidden, known := plan.Hidden[keyOf(by, keys)]
+		key := keyOf(by, keys)
+		there[key] = true
+		hidden, known := plan.Hidden[key]
 		few := raw.Persons < rules.MinPersons || raw.Shops < rules.MinShops
-		if (few || hidden || !known) && !empty(raw) {
+		if (few || hidden || !known) && !empty(raw) || hidden && rules.Zeroes != nil {
 			c.State = Suppressed
 			r.hidden++
+			why = append(why, hiddenBody{c.Keys, plan.reason(key, raw, rules)})
 		} else {
 			for i, v := range raw.Values {
 				c.values = append(c.values, rules.round(v, t.Measures[i].Unit))
@@ -84,7 +94,51 @@ func apply(t analytics.Table, rules RuleSet, plan *placed, by []string, now time
 		}
 		r.cells = append(r.cells, c)
 	}
-	return r, nil
+	if rules.Zeroes == nil || own < len(t.Dims) || own < len(by) {
+		return r, why, nil
+	}
+	// What is empty and may not be known to be: a row like any hidden one.
+	for _, key := range sortedKeys(plan.Hidden) {
+		if own > 0 && plan.Hidden[key] && !there[key] {
+			c := Cell{Keys: keysIn(by, key), State: Suppressed}
+			r.cells = append(r.cells, c)
+			r.hidden++
+			why = append(why, hiddenBody{c.Keys, plan.Why[key]})
+		}
+	}
+	if len(r.cells) > len(t.Cells) {
+		slices.SortStableFunc(r.cells, func(a, b Cell) int { return slices.Compare(a.Keys, b.Keys) })
+	}
+	return r, why, nil
+}
+
+// reason is why a cell is hidden: as it was decided for the cut, or since this
+// table's measure counts fewer than the cut has.
+func (p *placed) reason(key string, raw analytics.Cell, rules RuleSet) Reason {
+	switch why := p.Why[key]; {
+	case p.Hidden[key] && why != "":
+		return why
+	case p.Hidden[key]:
+		return Unrecorded
+	case raw.Persons < rules.MinPersons:
+		return FewPersons
+	case raw.Shops < rules.MinShops:
+		return FewShops
+	}
+	return Secondary
+}
+
+// once refuses a table that has a cell twice: a part of it would be read as all.
+func once(t analytics.Table) error {
+	seen := map[string]bool{}
+	for _, c := range t.Cells {
+		k := cellKey(c.Keys)
+		if seen[k] {
+			return fmt.Errorf("release %s: %w: a cell stands twice", t.Metric.ID, ErrUneven)
+		}
+		seen[k] = true
+	}
+	return nil
 }
 
 // round brings a value to the rule set's base. Shares and means stay as they

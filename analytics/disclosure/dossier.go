@@ -13,8 +13,8 @@ import (
 // and what of its tables is shown.
 func (p *population) dossier(rules RuleSet, a Audience, tables []table) *dossier.Dossier {
 	d := &dossier.Dossier{Format: dossier.Format}
-	for _, parts := range p.shops {
-		leaf := dossier.Leaf{Parts: []dossier.Part{}}
+	for l, parts := range p.shops {
+		leaf := dossier.Leaf{Parts: []dossier.Part{}, Open: p.empty(int32(l))}
 		for _, c := range parts {
 			leaf.Parts = append(leaf.Parts, dossier.Part{Respondent: c.Respondent, Amount: c.Amount})
 		}
@@ -29,18 +29,18 @@ func (p *population) dossier(rules RuleSet, a Audience, tables []table) *dossier
 			continue
 		}
 		out := dossier.Table{Release: fmt.Sprintf("%d %s", n+1, cutName(t.by)), Audience: string(a), Rules: own, Measure: "net_yen", Dims: slices.Sorted(slices.Values(t.by))}
-		for _, c := range p.cells(t, n) {
+		all := p.cells(t, n)
+		for i, v := range rules.verdicts(p, t, all) {
+			c := all[i]
 			cell := dossier.Cell{Leaves: c.leaves}
 			if len(t.by) > 0 {
 				cell.Keys = strings.Split(c.key, keySeparator)
 			}
-			_, total := sums(p.shops, c.leaves)
-			sensitive, need := rules.judge(p, c.leaves)
 			switch {
 			case !t.decided.Hidden[c.key]:
-				cell.Value = &total
-			case sensitive:
-				cell.Up, cell.Down = need, min(need, total)
+				cell.Value = &v.total
+			case v.why != "":
+				cell.Up, cell.Down = v.up, v.down
 			}
 			out.Cells = append(out.Cells, cell)
 		}
@@ -103,9 +103,12 @@ func (g *Gate) Dossiers(ctx context.Context, a Audience, reader string) ([]*doss
 		for _, w := range windows {
 			for _, name := range sortedKeys(g.views[w].cuts) {
 				if c := g.views[w].cuts[name]; !slices.ContainsFunc(c.By, func(d string) bool { return !slices.Contains(dims, d) }) {
-					tables = append(tables, table{by: c.By, segments: segmentsOf(segments, w.From, w.To), decided: c})
+					tables = append(tables, table{by: c.By, segments: segmentsOf(segments, w.From, w.To), decided: c, regions: g.views[w].regions})
 				}
 			}
+		}
+		if err := g.open(ctx, rules, p, tables); err != nil {
+			return nil, err
 		}
 		out = append(out, p.dossier(rules, a, tables))
 	}

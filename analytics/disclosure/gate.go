@@ -24,6 +24,9 @@ type Gate struct {
 	// Audit attacks what is about to be released; on an error nothing is. nil is
 	// no audit.
 	Audit func(context.Context, *dossier.Dossier) error
+	// Neighbours names for an area the one that it is put together with when it is
+	// too small.
+	Neighbours map[string]string
 
 	mu       sync.RWMutex
 	loaded   bool
@@ -37,6 +40,7 @@ type Gate struct {
 type viewState struct {
 	cuts        map[string]*placed // by cutName
 	fingerprint string             // of the population, where what is published stays
+	regions     []Region           // what was made of small areas, in all its tables
 }
 
 // Release runs a query and applies the rule set of the audience to its answer.
@@ -128,18 +132,21 @@ func (g *Gate) release(ctx context.Context, rules RuleSet, v view, asked, q anal
 // enter applies a plan to the answer of the engine and enters the release in the
 // register: what is not there is not released.
 func (g *Gate) enter(ctx context.Context, rules RuleSet, v view, asked analytics.Query, by []string, snapshot int64, plan *placed, fresh []*placed) (Released, error) {
+	asked.Regions = mergesOf(g.views[v].regions, asked.By)
 	t, err := g.Engine.Run(ctx, asked)
 	if err != nil {
 		return Released{}, err
 	}
+	t.Query.Regions = nil
 	if !rules.Frozen && t.Snapshot != snapshot {
 		return Released{}, fmt.Errorf("the lake has changed meanwhile: %w", ErrMoved)
 	}
-	r, err := apply(t, rules, plan, by, g.Now())
+	r, why, err := apply(t, rules, plan, by, g.Now())
+	r.regions = g.views[v].regions
 	if err != nil || g.Register == nil {
 		return r, err
 	}
-	rec, err := recordOf(v, g.views[v], fresh, r)
+	rec, err := recordOf(v, g.views[v], fresh, r, why)
 	if err != nil {
 		return Released{}, err
 	}
@@ -218,6 +225,9 @@ func (g *Gate) place(ctx context.Context, rules RuleSet, v view, by []string) (p
 	known := state != nil
 	if !known {
 		state = &viewState{cuts: map[string]*placed{}}
+		if state.regions, err = g.regions(ctx, rules, v); err != nil {
+			return nil, nil, err
+		}
 	}
 	if rules.Frozen {
 		print, err := g.fingerprint(ctx, v)
@@ -247,6 +257,9 @@ func (g *Gate) place(ctx context.Context, rules RuleSet, v view, by []string) (p
 	slices.Sort(dims)
 	p, err := g.populate(ctx, v, dims, segments)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := g.open(ctx, rules, p, tables); err != nil {
 		return nil, nil, err
 	}
 	own := segmentsOf(segments, v.From, v.To)
@@ -282,7 +295,8 @@ func (r RuleSet) decide(p *population, tables []table, own []int) ([]*placed, er
 			all = append(all, int32(l))
 		}
 	}
-	if sensitive, _ := r.judge(p, all); !sensitive || len(all) == 0 {
+	why, _ := r.judge(p, all)
+	if why == "" || len(all) == 0 {
 		return r.plan(p, tables)
 	}
 	out := make([]*placed, len(tables))
@@ -290,9 +304,9 @@ func (r RuleSet) decide(p *population, tables []table, own []int) ([]*placed, er
 		if out[n] = t.decided; out[n] != nil || t.between {
 			continue
 		}
-		out[n] = &placed{By: t.by, Hidden: map[string]bool{}}
+		out[n] = &placed{By: t.by, Hidden: map[string]bool{}, Why: map[string]Reason{}}
 		for _, c := range p.cells(t, n) {
-			out[n].Hidden[c.key] = true
+			out[n].Hidden[c.key], out[n].Why[c.key] = true, why
 		}
 	}
 	return out, nil
@@ -349,7 +363,7 @@ func (g *Gate) tables(rules RuleSet, v view, state *viewState, by []string) (tab
 	for _, cut := range want {
 		if name := cutName(cut); !seen[name] {
 			seen[name] = true
-			tables = append(tables, table{by: cut, segments: segmentsOf(segments, v.From, v.To), decided: state.cuts[name]})
+			tables = append(tables, table{by: cut, segments: segmentsOf(segments, v.From, v.To), decided: state.cuts[name], regions: state.regions})
 		}
 	}
 	if len(segments) > 1 { // what is between two windows must not be seen either
@@ -365,10 +379,10 @@ func (g *Gate) tables(rules RuleSet, v view, state *viewState, by []string) (tab
 			cuts = append(cuts, g.views[w].cuts[name])
 		}
 		for _, p := range gather(cuts, by).cuts {
-			tables = append(tables, table{by: p.By, segments: segmentsOf(segments, w.From, w.To), decided: p})
+			tables = append(tables, table{by: p.By, segments: segmentsOf(segments, w.From, w.To), decided: p, regions: g.views[w].regions})
 		}
 		if total := g.views[w].cuts[""]; total != nil && len(by) > 0 {
-			tables = append(tables, table{segments: segmentsOf(segments, w.From, w.To), decided: total})
+			tables = append(tables, table{segments: segmentsOf(segments, w.From, w.To), decided: total, regions: g.views[w].regions})
 		}
 	}
 	return tables, segments, nil
@@ -437,7 +451,19 @@ func (g *Gate) populate(ctx context.Context, v view, dims []string, segments []s
 			}
 		}
 	}
-	return p, nil
+	return p, p.tidy()
+}
+
+// open adds what is empty and could be somebody's, where the rules ask for it.
+func (g *Gate) open(ctx context.Context, rules RuleSet, p *population, tables []table) error {
+	if rules.Zeroes == nil {
+		return nil
+	}
+	values, err := g.values(ctx, p.dims)
+	if err != nil {
+		return err
+	}
+	return p.open(values, tables)
 }
 
 // fingerprint is the same as long as the data of a window are.

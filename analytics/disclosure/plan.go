@@ -29,6 +29,8 @@ type view struct {
 type placed struct {
 	By     []string        `json:"by"`
 	Hidden map[string]bool `json:"hidden"` // by cellKey; a cell that is not there is empty
+	// Why says of hidden cells why they are. It is the office's.
+	Why map[string]Reason `json:"why,omitempty"`
 }
 
 // cutName is the same for the same dimensions in any order.
@@ -55,6 +57,17 @@ func keyOf(by, keys []string) string {
 		sorted[i] = keys[o]
 	}
 	return cellKey(sorted)
+}
+
+// keysIn are the keys of a cellKey in the order of by.
+func keysIn(by []string, key string) []string {
+	sorted := strings.Split(key, keySeparator)
+	dims := slices.Sorted(slices.Values(by))
+	keys := make([]string, len(by))
+	for i, d := range by {
+		keys[i] = sorted[slices.Index(dims, d)]
+	}
+	return keys
 }
 
 // maxLeaves bounds what is protected together.
@@ -111,7 +124,23 @@ type table struct {
 	by       []string
 	segments []int // of its window
 	decided  *placed
+	regions  []Region
 	between  bool // never shown: its sensitive cells must not be had by subtraction
+}
+
+// mapped are a leaf's keys with the regions of the table's view.
+func (t table) mapped(dims, keys []string) []string {
+	if t.regions == nil {
+		return keys
+	}
+	in := merges(t.regions)
+	keys = slices.Clone(keys)
+	for i, d := range dims {
+		if name, ok := in[d][keys[i]]; ok {
+			keys[i] = name
+		}
+	}
+	return keys
 }
 
 // cellOf is a cell of a table over the leaves.
@@ -129,13 +158,16 @@ func (p *population) cells(t table, n int) []cellOf {
 	}
 	index := map[string]int{}
 	var all []cellOf
-	keys := make([]string, len(t.by))
+	keys, in := make([]string, len(t.by)), merges(t.regions)
 	for l := range p.keys {
 		if !slices.Contains(t.segments, p.segment[l]) {
 			continue
 		}
 		for i, k := range at {
 			keys[i] = p.keys[l][k]
+			if name, ok := in[t.by[i]][keys[i]]; ok {
+				keys[i] = name
+			}
 		}
 		key := keyOf(t.by, keys)
 		i, ok := index[key]
@@ -149,31 +181,54 @@ func (p *population) cells(t table, n int) []cellOf {
 	return all
 }
 
-// judge says whether a cell is sensitive by the rules, and how much protection
-// it needs.
-func (r RuleSet) judge(p *population, leaves []int32) (sensitive bool, need float64) {
-	shops, total := sums(p.shops, leaves)
+// judge says whether a cell is sensitive by the rules, why, and how much
+// protection it needs. Parts are judged by their size: what was taken back is as
+// much somebody's as what was paid.
+func (r RuleSet) judge(p *population, leaves []int32) (why Reason, need float64) {
+	shops, _ := sums(p.shops, leaves)
 	persons, _ := sums(p.persons, leaves)
+	total := 0.0
+	for i := range shops {
+		shops[i].Amount = math.Abs(shops[i].Amount)
+		total += shops[i].Amount
+	}
+	for i := range persons {
+		persons[i].Amount = math.Abs(persons[i].Amount)
+	}
+	slices.SortFunc(shops, largestFirst)
+	slices.SortFunc(persons, largestFirst)
 	known := 0
 	for _, c := range persons {
 		if c.Respondent != nobody {
 			known++
 		}
 	}
-	if int64(known) < r.MinPersons || int64(len(shops)) < r.MinShops {
-		// Too few: the value must not be computed, nor nearly so.
-		sensitive, need = true, math.Max(1, total/10)
+	ask := func(reason Reason, missing float64) {
+		if why == "" {
+			why = reason
+		}
+		need = math.Max(need, missing)
+	}
+	// Too few: the value must not be computed, nor nearly so.
+	if int64(known) < r.MinPersons {
+		ask(FewPersons, math.Max(1, total/10))
+	}
+	if int64(len(shops)) < r.MinShops {
+		ask(FewShops, math.Max(1, total/10))
 	}
 	for _, parts := range [][]suppress.Contribution{shops, persons} {
 		if r.Percent == 0 || len(parts) == 0 {
 			continue
 		}
-		rest := total
+		rest := 0.0
+		for _, c := range parts {
+			rest += c.Amount
+		}
 		for _, c := range parts[:min(2, len(parts))] {
 			rest -= c.Amount
 		}
 		if missing := r.Percent/100*parts[0].Amount - rest; missing > 0 {
-			sensitive, need = true, math.Max(need, missing)
+			ask(Dominance, missing)
 		}
 	}
 	if r.Top > 0 {
@@ -182,10 +237,52 @@ func (r RuleSet) judge(p *population, leaves []int32) (sensitive bool, need floa
 			top += c.Amount
 		}
 		if missing := 100/r.Share*top - total; missing > 0 {
-			sensitive, need = true, math.Max(need, missing)
+			ask(Dominance, missing)
 		}
 	}
-	return sensitive, need
+	return why, need
+}
+
+func largestFirst(a, b suppress.Contribution) int {
+	return cmp.Or(cmp.Compare(b.Amount, a.Amount), cmp.Compare(a.Respondent, b.Respondent))
+}
+
+// verdict is what the rules say of a cell.
+type verdict struct {
+	why      Reason // "" where it is not sensitive
+	up, down float64
+	total    float64
+}
+
+// verdicts judge the cells of a table.
+func (r RuleSet) verdicts(p *population, t table, cells []cellOf) []verdict {
+	out := make([]verdict, len(cells))
+	var group []bool
+	if !t.between {
+		group = r.Zeroes.group(p, t, cells)
+	}
+	for i, c := range cells {
+		v := &out[i]
+		_, v.total = sums(p.shops, c.leaves)
+		if len(c.leaves) > 0 && p.allEmpty(c.leaves) {
+			if r.Zeroes != nil && !t.between {
+				v.why, v.up = Empty, 1
+			}
+			continue
+		}
+		var need float64
+		if v.why, need = r.judge(p, c.leaves); v.why != "" {
+			v.up, v.down = need, math.Max(0, math.Min(need, v.total))
+		}
+		switch {
+		case v.why != "" || t.between:
+		case group[i]: // that it is smaller is what nobody may exclude
+			v.why, v.down = Group, math.Max(0, math.Min(math.Max(1, v.total/10), v.total))
+		case t.small(c.key):
+			v.why, v.up = SmallArea, 1
+		}
+	}
+	return out
 }
 
 // nobody is the respondent of payments by nobody known.
@@ -203,9 +300,7 @@ func sums(parts [][]suppress.Contribution, leaves []int32) (all []suppress.Contr
 	for r, a := range by {
 		all = append(all, suppress.Contribution{Respondent: r, Amount: a})
 	}
-	slices.SortFunc(all, func(a, b suppress.Contribution) int {
-		return cmp.Or(cmp.Compare(b.Amount, a.Amount), cmp.Compare(a.Respondent, b.Respondent))
-	})
+	slices.SortFunc(all, largestFirst)
 	return all, total
 }
 
@@ -216,15 +311,11 @@ func (p *population) add(parts []analytics.Part, n int, shops bool, leaves map[s
 		key := fmt.Sprintf("%d\x1e%s", n, cellKey(part.Keys))
 		l, ok := leaves[key]
 		if !ok {
-			l = len(p.keys)
-			if l == maxLeaves {
-				return fmt.Errorf("%w: its cuts %v have more than %d combinations", ErrNotOffered, p.dims, maxLeaves)
+			if l = len(p.keys); l == maxLeaves {
+				return errTooMany(p.dims)
 			}
 			leaves[key] = l
-			p.keys = append(p.keys, part.Keys)
-			p.segment = append(p.segment, n)
-			p.shops = append(p.shops, nil)
-			p.persons = append(p.persons, nil)
+			p.append(part.Keys, n)
 		}
 		who, ok := numbers[part.Party]
 		if !ok {
@@ -243,15 +334,55 @@ func (p *population) add(parts []analytics.Part, n int, shops bool, leaves map[s
 	return nil
 }
 
+// append adds a leaf in which nobody is yet.
+func (p *population) append(keys []string, segment int) {
+	p.keys = append(p.keys, keys)
+	p.segment = append(p.segment, segment)
+	p.shops = append(p.shops, nil)
+	p.persons = append(p.persons, nil)
+}
+
+func errTooMany(dims []string) error {
+	return fmt.Errorf("%w: its cuts %v have more than %d combinations", ErrNotOffered, dims, maxLeaves)
+}
+
+// tidy adds up what one respondent has in a leaf, and checks that persons and
+// shops come to the same: both are all payments, divided in another way.
+func (p *population) tidy() error {
+	for l := range p.shops {
+		var totals [2]float64
+		for i, list := range []*[]suppress.Contribution{&p.shops[l], &p.persons[l]} {
+			slices.SortFunc(*list, func(a, b suppress.Contribution) int { return cmp.Compare(a.Respondent, b.Respondent) })
+			one := (*list)[:0]
+			for _, c := range *list {
+				if math.IsNaN(c.Amount) || math.IsInf(c.Amount, 0) {
+					return fmt.Errorf("%w: an amount in a cut by %v is no number", ErrUneven, p.dims)
+				}
+				totals[i] += c.Amount
+				if n := len(one); n > 0 && one[n-1].Respondent == c.Respondent {
+					one[n-1].Amount += c.Amount
+				} else {
+					one = append(one, c)
+				}
+			}
+			*list = one
+		}
+		if math.Abs(totals[0]-totals[1]) > 0.5 {
+			return fmt.Errorf("%w: persons and shops of a cut by %v come to different sums; make the lake anew from its segments", ErrUneven, p.dims)
+		}
+	}
+	return nil
+}
+
 // plan decides which cells of the tables are hidden that are not decided yet.
 // The tables are over one population and are protected together.
 func (r RuleSet) plan(p *population, tables []table) ([]*placed, error) {
+	problem := &suppress.Problem{Leaves: p.shops, Percent: r.Percent}
 	for l := range p.shops {
-		for _, list := range [][]suppress.Contribution{p.shops[l], p.persons[l]} {
-			slices.SortFunc(list, func(a, b suppress.Contribution) int { return cmp.Compare(a.Respondent, b.Respondent) })
+		if p.empty(int32(l)) {
+			problem.Open = append(problem.Open, int32(l))
 		}
 	}
-	problem := &suppress.Problem{Leaves: p.shops, Percent: r.Percent}
 	if r.Percent > 0 && r.MinShops == 0 {
 		problem.Percent = 0 // shops' parts are no secret here
 	}
@@ -259,16 +390,18 @@ func (r RuleSet) plan(p *population, tables []table) ([]*placed, error) {
 		problem.Unit = 1
 	}
 	var cells []cellOf
+	var whys []Reason
+	shown := p.shownEmpty(tables)
 	for n, t := range tables {
-		for _, c := range p.cells(t, n) {
-			sensitive, need := r.judge(p, c.leaves)
-			_, total := sums(p.shops, c.leaves)
-			one := suppress.Cell{Leaves: c.leaves, Cost: math.Sqrt(math.Max(1, total)), Sensitive: sensitive}
-			if sensitive {
-				one.Up, one.Down = need, math.Min(need, total)
+		all := p.cells(t, n)
+		for i, v := range r.verdicts(p, t, all) {
+			c := all[i]
+			one := suppress.Cell{Leaves: c.leaves, Cost: math.Sqrt(math.Max(1, math.Abs(v.total))), Sensitive: v.why != "", Up: v.up, Down: v.down}
+			if v.why == Empty && !slices.ContainsFunc(c.leaves, func(l int32) bool { return !shown[l] }) {
+				one.Sensitive, v.why = false, "" // everybody knows
 			}
 			if t.between {
-				if !sensitive {
+				if !one.Sensitive {
 					continue
 				}
 				one.Fate = suppress.Withheld
@@ -282,7 +415,7 @@ func (r RuleSet) plan(p *population, tables []table) ([]*placed, error) {
 					one.Sensitive = false // it is out
 				}
 			}
-			cells = append(cells, c)
+			cells, whys = append(cells, c), append(whys, v.why)
 			problem.Cells = append(problem.Cells, one)
 		}
 	}
@@ -312,12 +445,15 @@ func (r RuleSet) plan(p *population, tables []table) ([]*placed, error) {
 	for n, t := range tables {
 		out[n] = t.decided
 		if t.decided == nil && !t.between {
-			out[n] = &placed{By: t.by, Hidden: map[string]bool{}}
+			out[n] = &placed{By: t.by, Hidden: map[string]bool{}, Why: map[string]Reason{}}
 		}
 	}
+	why := secondary(tables, cells, whys, result.Hidden)
 	for i, c := range cells {
 		if t := tables[c.table]; t.decided == nil && !t.between {
-			out[c.table].Hidden[c.key] = result.Hidden[i]
+			if out[c.table].Hidden[c.key] = result.Hidden[i]; result.Hidden[i] {
+				out[c.table].Why[c.key] = why(i)
+			}
 		}
 	}
 	return out, nil

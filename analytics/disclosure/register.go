@@ -51,10 +51,14 @@ type Register interface {
 
 // body is the JSON of a record.
 type body struct {
-	View        view       `json:"view"`
-	Fingerprint string     `json:"fingerprint,omitempty"`
-	Decided     []*placed  `json:"decided,omitempty"`
-	Table       *tableBody `json:"table,omitempty"`
+	View        view      `json:"view"`
+	Fingerprint string    `json:"fingerprint,omitempty"`
+	Decided     []*placed `json:"decided,omitempty"`
+	Regions     []Region  `json:"regions,omitempty"`
+	// Hidden says why cells are hidden: the office's, as all of the register is.
+	Hidden []hiddenBody `json:"hidden,omitempty"`
+	Dims   []string     `json:"dims,omitempty"` // of the keys of Hidden
+	Table  *tableBody   `json:"table,omitempty"`
 }
 
 type tableBody struct {
@@ -75,8 +79,11 @@ type cellBody struct {
 	Values []*float64 `json:"values,omitempty"`
 }
 
-func recordOf(v view, state *viewState, fresh []*placed, r Released) (Record, error) {
-	b := body{View: v, Decided: fresh}
+func recordOf(v view, state *viewState, fresh []*placed, r Released, why []hiddenBody) (Record, error) {
+	b := body{View: v, Decided: fresh, Regions: state.regions, Hidden: why}
+	for _, d := range r.table.Dims {
+		b.Dims = append(b.Dims, d.Name)
+	}
 	if r.rules.Frozen {
 		b.Fingerprint = state.fingerprint
 		b.Table = &tableBody{
@@ -122,7 +129,7 @@ func (g *Gate) restore(rec Record) error {
 	}
 	state := g.views[b.View]
 	if state == nil {
-		state = &viewState{cuts: map[string]*placed{}, fingerprint: b.Fingerprint}
+		state = &viewState{cuts: map[string]*placed{}, fingerprint: b.Fingerprint, regions: b.Regions}
 		g.views[b.View] = state
 	}
 	for _, p := range b.Decided {
@@ -135,7 +142,7 @@ func (g *Gate) restore(rec Record) error {
 	if err != nil {
 		return err
 	}
-	r := Released{rules: b.Table.Rules, at: b.Table.At, table: analytics.Table{
+	r := Released{rules: b.Table.Rules, at: b.Table.At, regions: b.Regions, table: analytics.Table{
 		Metric: metric, Query: b.Table.Query, AsOf: b.Table.AsOf, Snapshot: b.Table.Snapshot, Dims: b.Table.Dims, Measures: b.Table.Measures,
 	}}
 	for _, c := range b.Table.Cells {

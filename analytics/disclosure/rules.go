@@ -39,10 +39,30 @@ type RuleSet struct {
 	Top     int     `json:"-" yaml:"top"`     // (n, k) rule: the n largest shops may not have more than k %
 	Share   float64 `json:"-" yaml:"share"`
 
+	Zeroes  *Zeroes  `json:"-" yaml:"zeroes"`
+	Regions *Regions `json:"-" yaml:"regions"`
+
 	Frozen      bool       `json:"frozen,omitempty" yaml:"frozen"` // what is published once stays as it is
 	WholeMonths bool       `json:"-" yaml:"whole_months"`          // windows are whole months that are over
 	OwnShop     bool       `json:"-" yaml:"own_shop"`
 	Lattice     [][]string `json:"-" yaml:"lattice"` // the cuts there are; without, all that a metric has
+}
+
+// Zeroes are the rules of what a zero tells. Where nearly all persons of a group
+// fall into one cell of a table of persons, everybody who is known to be of the
+// group is known to be in it (Handbook, 5.2: group disclosure). An empty cell
+// tells the same of all others, and cannot be told from a hidden one. Which shops
+// and opening hours there are is public, so zeroes of these stay.
+type Zeroes struct {
+	Elsewhere int64 `yaml:"elsewhere"` // a cell is sensitive when so many or fewer of its group are elsewhere
+}
+
+// Regions are the rules of small areas: one with fewer persons, or of shops'
+// areas also fewer shops, in the whole window is put together (合算) with its
+// neighbour in all tables of the view, or hidden where no neighbour is named.
+type Regions struct {
+	MinPersons int64 `yaml:"min_persons"`
+	MinShops   int64 `yaml:"min_shops"`
 }
 
 //go:embed rules/*.yaml
@@ -56,6 +76,7 @@ var (
 	ErrNoRuleSet  = errors.New("no rule set for this audience")
 	ErrNotOffered = errors.New("this table is not offered to this audience")
 	ErrDiscloses  = errors.New("together with what was released before, this table would disclose what is hidden")
+	ErrUneven     = errors.New("the numbers behind the table do not add up")
 )
 
 func mustReadRules() []RuleSet {
@@ -97,6 +118,10 @@ func ParseRules(text []byte) (RuleSet, error) {
 		return fault("min_persons is %d; fewer than 3 protect nobody", r.MinPersons)
 	case r.MinShops < 0 || r.Percent < 0 || r.Percent > 100 || r.RoundYen < 0 || r.RoundCount < 0:
 		return fault("a number is out of range")
+	case r.Zeroes != nil && (r.Zeroes.Elsewhere < 0 || r.Zeroes.Elsewhere >= r.MinPersons):
+		return fault("zeroes: elsewhere is %d; it must be 0 or more, and less than min_persons", r.Zeroes.Elsewhere)
+	case r.Regions != nil && (r.Regions.MinPersons < r.MinPersons || r.Regions.MinShops < r.MinShops):
+		return fault("regions: an area cannot ask for less than a cell")
 	case (r.Top > 0) != (r.Share > 0) || r.Top < 0 || r.Share < 0 || r.Share > 100:
 		return fault("top and share go together, share in %%")
 	}

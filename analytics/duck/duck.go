@@ -11,6 +11,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -98,14 +99,14 @@ func (e *Engine) Run(ctx context.Context, q analytics.Query) (analytics.Table, e
 	}
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	text, err := e.render(metric, q)
+	text, areas, err := e.render(metric, q)
 	if err != nil {
 		return analytics.Table{}, err
 	}
 	t := analytics.Table{
 		Metric: metric, Query: q, Snapshot: e.snapshot, AsOf: e.at, Dims: dims, Measures: metric.Measures,
 	}
-	rows, err := e.db.QueryContext(ctx, text, q.From, q.To, q.Shop, q.Visit, q.Zero, q.SeenTo)
+	rows, err := e.db.QueryContext(ctx, text, append([]any{q.From, q.To, q.Shop, q.Visit, q.Zero, q.SeenTo}, areas...)...)
 	if err != nil {
 		return t, fmt.Errorf("metric %s: %w", metric.ID, err)
 	}
@@ -154,9 +155,28 @@ func (e *Engine) follow(ctx context.Context) error {
 }
 
 // render makes the statement of a metric. What goes into the text are names
-// from fixed lists; what a caller writes goes in as parameters.
-func (e *Engine) render(m analytics.Metric, q analytics.Query) (string, error) {
-	data := struct{ Dims, Group, Key, PeriodStart string }{Key: "person_token", PeriodStart: "q.from_on"}
+// from fixed lists; what a caller writes goes in as parameters, the names of
+// areas after the others.
+func (e *Engine) render(m analytics.Metric, q analytics.Query) (string, []any, error) {
+	data := struct {
+		Dims, Group, Key, PeriodStart string
+		Regions                       []regionParameters
+	}{Key: "person_token", PeriodStart: "q.from_on"}
+	var areas []any
+	for _, dim := range slices.Sorted(maps.Keys(q.Regions)) {
+		if !slices.Contains(q.By, dim) {
+			continue
+		}
+		from := slices.Sorted(maps.Keys(q.Regions[dim]))
+		into := make([]string, len(from))
+		for i, area := range from {
+			into[i] = q.Regions[dim][area]
+		}
+		const queryParameters = 6
+		n := queryParameters + len(areas)
+		data.Regions = append(data.Regions, regionParameters{Dim: dim, From: n + 1, Into: n + 2})
+		areas = append(areas, strings.Join(from, separator), strings.Join(into, separator))
+	}
 	if len(q.By) > 0 {
 		cuts := strings.Join(q.By, ", ")
 		data.Dims, data.Group = cuts+", ", "GROUP BY "+cuts+"\nORDER BY "+cuts
@@ -172,11 +192,21 @@ func (e *Engine) render(m analytics.Metric, q analytics.Query) (string, error) {
 	var text strings.Builder
 	for _, name := range []string{"query.sql", m.SQL + ".sql"} {
 		if err := e.templates.ExecuteTemplate(&text, name, data); err != nil {
-			return "", fmt.Errorf("metric %s: %w", m.ID, err)
+			return "", nil, fmt.Errorf("metric %s: %w", m.ID, err)
 		}
 	}
-	return text.String(), nil
+	return text.String(), areas, nil
 }
+
+// regionParameters are a dimension of areas, and the numbers of the parameters
+// that say in which region each of them is.
+type regionParameters struct {
+	Dim        string
+	From, Into int
+}
+
+// separator is what areas are told apart by; see regions.sql.
+const separator = "\x1f"
 
 // Behind implements analytics.Engine.
 func (e *Engine) Behind(ctx context.Context, q analytics.Query, p analytics.Party) (_ []analytics.Part, err error) {
@@ -185,7 +215,7 @@ func (e *Engine) Behind(ctx context.Context, q analytics.Query, p analytics.Part
 	if err != nil {
 		return nil, err
 	}
-	column, ok := map[analytics.Party]string{analytics.ByShop: "shop", analytics.ByPerson: "person_token"}[p]
+	column, ok := map[analytics.Party]string{analytics.ByShop: "operator", analytics.ByPerson: "person_token"}[p]
 	if !ok {
 		return nil, fmt.Errorf("who stands behind a cut: there is no party %q", p)
 	}
@@ -194,7 +224,10 @@ func (e *Engine) Behind(ctx context.Context, q analytics.Query, p analytics.Part
 	}
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	data := struct{ Dims, Party, PeriodStart string }{Party: column, PeriodStart: "q.from_on"}
+	data := struct {
+		Dims, Party, PeriodStart string
+		Regions                  []regionParameters // none: who is where, as it is
+	}{Party: column, PeriodStart: "q.from_on"}
 	if len(q.By) > 0 {
 		data.Dims = strings.Join(q.By, ", ") + ", "
 	}

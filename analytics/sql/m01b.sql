@@ -9,7 +9,7 @@ SELECT {{.Dims}}
        -- nobody known is a group of none
        CASE WHEN count(*) FILTER (kind <> 'pay') = 0 THEN count(DISTINCT person_token)
             ELSE least(count(DISTINCT person_token), count(DISTINCT person_token) FILTER (kind <> 'pay')) END AS persons,
-       count(DISTINCT m.shop) AS shops
-FROM movement m, q
+       count(DISTINCT m.operator) AS shops
+FROM (SELECT *{{template "regions.sql" .}} FROM movement) m, q
 WHERE m.occurred_on BETWEEN q.from_on AND q.to_on AND (q.only_shop = '' OR m.shop = q.only_shop)
 {{.Group}}

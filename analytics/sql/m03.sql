@@ -1,4 +1,4 @@
 SELECT {{.Dims}} count(DISTINCT person_token) AS n,
-       count(DISTINCT person_token) AS persons, count(DISTINCT shop) AS shops
+       count(DISTINCT person_token) AS persons, count(DISTINCT operator) AS shops
 FROM scope
 {{.Group}}

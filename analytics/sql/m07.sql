@@ -3,12 +3,12 @@
 ), person AS (
   SELECT {{.Dims}} person_token, bool_or(first_on < {{.PeriodStart}}) AS before,
          CASE WHEN any_value(q.visit_unit) = 'payment' THEN count(*) ELSE count(DISTINCT occurred_on) END AS visits,
-         any_value(scope.shop) AS a_shop
+         any_value(operator) AS operator
   FROM scope JOIN seen USING ({{.Key}}), q
   GROUP BY ALL
 )
 SELECT {{.Dims}} count(*) FILTER (before) / count(*), count(*) FILTER (visits >= 2) / count(*),
        count(*), count(*) FILTER (before), count(*) FILTER (visits >= 2),
-       least(count(*), coalesce(nullif(count(*) FILTER (before), 0), count(*)), coalesce(nullif(count(*) FILTER (NOT before), 0), count(*)), coalesce(nullif(count(*) FILTER (visits >= 2), 0), count(*)), coalesce(nullif(count(*) FILTER (visits < 2), 0), count(*))) AS persons, count(DISTINCT a_shop) AS shops
+       least(count(*), coalesce(nullif(count(*) FILTER (before), 0), count(*)), coalesce(nullif(count(*) FILTER (NOT before), 0), count(*)), coalesce(nullif(count(*) FILTER (visits >= 2), 0), count(*)), coalesce(nullif(count(*) FILTER (visits < 2), 0), count(*))) AS persons, count(DISTINCT operator) AS shops
 FROM person
 {{.Group}}

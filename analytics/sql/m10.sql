@@ -8,7 +8,7 @@
   SELECT cohort, n, CAST(unnest(range(0, datediff('month', cohort, q.to_on) + 1)) AS INTEGER) AS months FROM size, q
 ), active AS (
   SELECT b.cohort, datediff('month', b.cohort, date_trunc('month', c.occurred_on)) AS months,
-         count(DISTINCT c.person_token) AS n, count(DISTINCT c.shop) AS shops
+         count(DISTINCT c.person_token) AS n, count(DISTINCT c.operator) AS shops
   FROM born b JOIN counted c USING (person_token), q
   WHERE c.occurred_on <= q.to_on
   GROUP BY ALL

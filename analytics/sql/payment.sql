@@ -3,8 +3,16 @@
 -- a part of it stands that was not cancelled. Columns that a table can be cut
 -- by bear the names of the cuts.
 --
+-- The operator is who runs the shop: several shops of one operator are one
+-- respondent. It is what was said of the shop last, for all its payments; of a
+-- shop of which nothing was said it is the shop itself.
+--
 -- Nearly all payments have one row, which bears the token of the whole. They
 -- are taken as they are, since grouping them costs twice as much.
+CREATE OR REPLACE TABLE operated AS
+SELECT shop_id AS shop, coalesce(max_by(operator, (occurred_local, operator)) FILTER (operator <> ''), shop_id) AS operator
+FROM event GROUP BY shop_id;
+
 CREATE OR REPLACE TABLE paid AS
 WITH cancelled AS (
   SELECT DISTINCT target_token FROM event WHERE kind = 'cancel'
@@ -26,7 +34,7 @@ WITH cancelled AS (
   FROM part p SEMI JOIN several s USING (payment_token)
   GROUP BY p.payment_token
 )
-SELECT * FROM live;
+SELECT live.*, coalesce(operator, shop) AS operator FROM live LEFT JOIN operated USING (shop);
 
 -- Cuts by time are made when they are asked for.
 CREATE OR REPLACE VIEW payment AS

@@ -147,7 +147,7 @@ func (a *app) gate(ctx context.Context) (*disclosure.Gate, error) {
 		return nil, err
 	}
 	a.onClose(engine.Close)
-	return &disclosure.Gate{Engine: engine, Now: time.Now, Register: register, Audit: attack}, nil
+	return &disclosure.Gate{Engine: engine, Now: time.Now, Register: register, Audit: attack, Neighbours: a.config.Neighbours}, nil
 }
 
 // writer starts a writer that stops when the app closes.
@@ -169,6 +169,10 @@ func (a *app) handler(ctx context.Context, store *sqlstore.Store, who registry.S
 	if err != nil {
 		return nil, err
 	}
+	register, err := a.register(ctx)
+	if err != nil {
+		return nil, err
+	}
 	recipients, err := a.recipients(ctx)
 	if err != nil {
 		return nil, err
@@ -185,6 +189,7 @@ func (a *app) handler(ctx context.Context, store *sqlstore.Store, who registry.S
 		Registry:   who,
 		Gate:       gate,
 		Recipients: recipients,
+		Releases:   register,
 		BundleKey:  key,
 		City:       a.config.City,
 		Programme:  a.config.Programme,

@@ -16,21 +16,22 @@ import (
 // Config is what an operator sets. Flags go before the environment, the
 // environment before the file, the file before the defaults.
 type Config struct {
-	Dir            string `yaml:"-"`               // the data folder
-	Database       string `yaml:"database"`        // postgres://… or "", which is SQLite files in Dir
-	Listen         string `yaml:"listen"`          // address of the server
-	City           string `yaml:"city"`            // name on the pages
-	CityCode       string `yaml:"city_code"`       // its code (全国地方公共団体コード), which the lake is filed under
-	Programme      string `yaml:"programme"`       // name of what the pages are about
-	PassphraseFile string `yaml:"passphrase_file"` // file with the keyset's passphrase
-	LogLevel       string `yaml:"log_level"`       // debug, info, warn, error
-	Provider       string `yaml:"provider"`        // name of our ledger as a payment provider
-	From           string `yaml:"from"`            // first day that pages show; "" is the data's first
-	To             string `yaml:"to"`              // last day; "" is the data's last
-	StatisticsKey  string `yaml:"statistics_key"`  // file with the private key that signs bundles
-	AddressFile    string `yaml:"-"`               // where the server writes its address
-	Demo           bool   `yaml:"demo"`            // the data are made up, and every screen says so
-	Profile        string `yaml:"profile"`         // production, or trial: a database that may lose what it has committed
+	Dir            string            `yaml:"-"`               // the data folder
+	Database       string            `yaml:"database"`        // postgres://… or "", which is SQLite files in Dir
+	Listen         string            `yaml:"listen"`          // address of the server
+	City           string            `yaml:"city"`            // name on the pages
+	CityCode       string            `yaml:"city_code"`       // its code (全国地方公共団体コード), which the lake is filed under
+	Programme      string            `yaml:"programme"`       // name of what the pages are about
+	PassphraseFile string            `yaml:"passphrase_file"` // file with the keyset's passphrase
+	LogLevel       string            `yaml:"log_level"`       // debug, info, warn, error
+	Provider       string            `yaml:"provider"`        // name of our ledger as a payment provider
+	From           string            `yaml:"from"`            // first day that pages show; "" is the data's first
+	To             string            `yaml:"to"`              // last day; "" is the data's last
+	StatisticsKey  string            `yaml:"statistics_key"`  // file with the private key that signs bundles
+	AddressFile    string            `yaml:"-"`               // where the server writes its address
+	Neighbours     map[string]string `yaml:"neighbours"`      // the area that takes a small one in, for statistics
+	Demo           bool              `yaml:"demo"`            // the data are made up, and every screen says so
+	Profile        string            `yaml:"profile"`         // production, or trial: a database that may lose what it has committed
 }
 
 // production is the profile in which the ledger's database must keep what it has

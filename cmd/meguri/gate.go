@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -112,7 +115,7 @@ func attack(ctx context.Context, d *dossier.Dossier) error {
 }
 
 func (p *program) gateRegisterCommand() *cobra.Command {
-	return &cobra.Command{
+	register := &cobra.Command{
 		Use:   "register",
 		Short: "list what was released: when, to whom, by which rules, and its hash",
 		Args:  cobra.NoArgs,
@@ -133,4 +136,79 @@ func (p *program) gateRegisterCommand() *cobra.Command {
 			})
 		},
 	}
+	register.AddCommand(p.gateShowCommand())
+	return register
+}
+
+func (p *program) gateShowCommand() *cobra.Command {
+	var reasons bool
+	var format string
+	show := &cobra.Command{
+		Use:   "show ID",
+		Short: "one release: how much it hides, and to the office why",
+		Long: `Shows an entry of the register by its number. With --reasons it tells of every
+hidden cell why it is hidden. Reasons are hints at the values: they are the
+office's, and stand in nothing that others get.`,
+		Example: `  meguri gate register show 12 --reasons`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			number, err := strconv.ParseInt(args[0], 10, 64)
+			if err != nil || number < 1 {
+				return usageError{fmt.Errorf("gate register show: the number of a release is 1 or more, not %q", args[0])}
+			}
+			if format != "text" && format != "json" {
+				return usageError{fmt.Errorf("gate register show: the format %q is not there: text or json", format)}
+			}
+			return p.with(func(a *app) error {
+				register, err := a.register(cmd.Context())
+				if err != nil {
+					return err
+				}
+				var found *disclosure.Explained
+				at := int64(0)
+				err = register.All(cmd.Context(), func(r disclosure.Record) error {
+					if at++; at != number {
+						return nil
+					}
+					e, err := disclosure.Explain(number, r)
+					found = &e
+					return err
+				})
+				if err != nil {
+					return err
+				}
+				if found == nil {
+					return fmt.Errorf("gate register show: there is no release %d; the last one is %d", number, at)
+				}
+				if !reasons {
+					found.Cells = nil
+				}
+				if format == "json" {
+					out := json.NewEncoder(p.stdout)
+					out.SetIndent("", "  ")
+					return out.Encode(found)
+				}
+				return printRelease(p.stdout, *found)
+			})
+		},
+	}
+	show.Flags().BoolVar(&reasons, "reasons", false, "tell why each cell is hidden; for the office alone")
+	show.Flags().StringVar(&format, "format", "text", "text or json")
+	return show
+}
+
+func printRelease(out io.Writer, e disclosure.Explained) error {
+	r := e.Record
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "release\t%d\nreleased\t%s\nrules\t%s\nreader\t%s\nmetric\t%s\ncut\t%s\nwindow\t%s to %s\nhidden\t%d of %d (%.1f %%)\n",
+		e.Number, r.At.In(time.Local).Format(time.DateTime), r.Rules, r.Reader, r.Metric, r.Cut, r.From, r.To, r.Hidden, r.Cells, 100*e.Share())
+	for _, region := range e.Regions {
+		if len(region.Areas) > 1 {
+			fmt.Fprintf(w, "put together\t%s: %s\n", region.Dim, region.Name)
+		}
+	}
+	for _, c := range e.Cells {
+		fmt.Fprintf(w, "%s\t%s\n", strings.Join(c.Keys, " / "), c.Reason)
+	}
+	return w.Flush()
 }

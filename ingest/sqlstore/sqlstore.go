@@ -280,7 +280,7 @@ func (s *Store) Persons(ctx context.Context, source, after string, limit int) ([
 // Shops returns a source's shops.
 func (s *Store) Shops(ctx context.Context, source, after string, limit int) ([]ingest.Shop, error) {
 	return collect(ctx, s.db, func(rows *sql.Rows) (p ingest.Shop, err error) {
-		err = rows.Scan(&p.Source, &p.ID, &p.Name, &p.Merchant, &p.Industry, &p.Area)
+		err = rows.Scan(&p.Source, &p.ID, &p.Name, &p.Merchant, &p.Operator, &p.Industry, &p.Area)
 		return p, err
 	}, s.sql.Get("list_shops"), source, after, limit)
 }

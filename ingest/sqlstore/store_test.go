@@ -238,7 +238,7 @@ func replaced(t *testing.T, s *sqlstore.Store) {
 	if got, err = s.Persons(ctx, "a", "1", 1); err != nil || len(got) != 1 || got[0].ID != "2" {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	shops := []ingest.Shop{{Source: "a", ID: "1", Name: "店", Merchant: "m", Industry: "cafe", Area: "x"}}
+	shops := []ingest.Shop{{Source: "a", ID: "1", Name: "店", Merchant: "m", Operator: "7000012050002", Industry: "cafe", Area: "x"}}
 	for round, want := range []int64{1, 0} {
 		if changed, err := s.PutShops(ctx, shops); err != nil || changed != want {
 			t.Errorf("round %d: %d changed, %v", round, changed, err)

@@ -37,11 +37,14 @@ type Resident struct {
 }
 
 // Shop takes payments. Merchant is the business behind it, which may have
-// several shops (本部と店舗).
+// several shops (本部と店舗). Operator is who runs it (運営者), a corporate number
+// or another code: shops of one operator are one respondent of the statistics.
+// "" is the shop itself.
 type Shop struct {
 	ID       string
 	Name     string
 	Merchant string
+	Operator string
 	Industry string // code, see the lake's list of industries
 	Area     string
 	JoinedAt time.Time

@@ -74,7 +74,7 @@ func (s *Store) PutShops(ctx context.Context, shops ...registry.Shop) error {
 	return s.inTx(ctx, func(p *prepared) error {
 		for _, v := range shops {
 			v.JoinedAt = instant(micros(v.JoinedAt))
-			err := put(ctx, p, "shop", scanShop, v.ID, v, v.ID, v.Name, v.Merchant, v.Industry, v.Area, micros(v.JoinedAt))
+			err := put(ctx, p, "shop", scanShop, v.ID, v, v.ID, v.Name, v.Merchant, v.Operator, v.Industry, v.Area, micros(v.JoinedAt))
 			if err != nil {
 				return err
 			}
@@ -95,7 +95,7 @@ func (s *Store) Shop(ctx context.Context, id string) (registry.Shop, error) {
 
 func scanShop(scan scanner) (v registry.Shop, err error) {
 	var at int64
-	err = scan(&v.ID, &v.Name, &v.Merchant, &v.Industry, &v.Area, &at)
+	err = scan(&v.ID, &v.Name, &v.Merchant, &v.Operator, &v.Industry, &v.Area, &at)
 	v.JoinedAt = instant(at)
 	return v, err
 }

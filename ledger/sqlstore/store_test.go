@@ -143,6 +143,17 @@ func TestRegistry_KeepsWhatItIsGiven(t *testing.T) {
 		if got, err := s.Shop(ctx, "s1"); err != nil || got != shop {
 			t.Errorf("shop: got %+v, %v", got, err)
 		}
+		shop.Operator = "7000012050002" // told later
+		if err := s.PutShops(ctx, shop); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Shop(ctx, "s1"); err != nil || got != shop {
+			t.Errorf("shop with an operator: got %+v, %v", got, err)
+		}
+		shop.Operator = "hq"
+		if err := s.PutShops(ctx, shop); !errors.Is(err, registry.ErrConflict) {
+			t.Errorf("another operator: got %v, want ErrConflict", err)
+		}
 
 		client := registry.Client{ID: "ingest", TokenDigest: "d", Scopes: []string{"payments.read", "residents.read"}}
 		if err := s.PutClient(ctx, client); err != nil {

@@ -536,6 +536,18 @@ type Query struct {
 	To openapi_types.Date `json:"to"`
 }
 
+// Region defines model for Region.
+type Region struct {
+	// Areas 合わせた地区 / The areas
+	Areas []string `json:"areas"`
+
+	// Dim 分類 / A dimension
+	Dim Dimension `json:"dim"`
+
+	// Name 合算した地区の名 / What the areas are called together
+	Name string `json:"name"`
+}
+
 // ReleaseHash 表の内容のSHA-256。形式によらず、同じ表なら同じです。
 // SHA-256 of what the table says. The same table has the same one in every format.
 //
@@ -627,6 +639,9 @@ type Table struct {
 	// Example: M01a
 	MetricID MetricID `json:"metric_id"`
 	Query    Query    `json:"query"`
+
+	// Regions 合算した地区。小さい地区は隣の地区と合わせて集計する / Areas that were put together, since they are small
+	Regions []Region `json:"regions,omitempty,omitzero"`
 
 	// ReleaseHash 表の内容のSHA-256。形式によらず、同じ表なら同じです。
 	// SHA-256 of what the table says. The same table has the same one in every format.

@@ -937,6 +937,9 @@ type Shop struct {
 	// Name 店舗名 / Name
 	Name string `json:"name"`
 
+	// Operator 運営者（法人番号13桁、または任意の符号）。同じ運営者の店舗は統計で1店と数える。空は店舗そのもの / Who runs the shop, a corporate number or a code; shops of one operator count as one in statistics; empty is the shop itself
+	Operator string `json:"operator,omitempty,omitzero"`
+
 	// ShopID 識別子（英数字と . _ -） / An identifier
 	//
 	// Example: r-0001

@@ -35,7 +35,8 @@ func (l *lists) turned(n int) lists {
 }
 
 // model is a dossier as an attacker looks at it. Leaves that are nobody's are
-// left out: they are known to be 0. Cells over the same leaves are one.
+// left out: they are known to be 0, unless the dossier says that nobody is to
+// know. Cells over the same leaves are one.
 type model struct {
 	d    *dossier.Dossier
 	unit float64
@@ -152,7 +153,7 @@ func (m *model) takeLeaves() (number []int32, err error) {
 				sum += net
 			}
 		}
-		if number[i] = -1; len(m.parts.index) > first {
+		if number[i] = -1; len(m.parts.index) > first || l.Open {
 			number[i] = int32(len(m.value))
 			m.value = append(m.value, sum)
 			m.parts.start = append(m.parts.start, int32(len(m.parts.index)))
@@ -283,5 +284,5 @@ func (m *model) knows(leaf int32, a pair) (least float64, all bool) {
 			n--
 		}
 	}
-	return least, n == 0
+	return least, n == 0 && least > 0
 }

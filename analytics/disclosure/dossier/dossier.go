@@ -30,6 +30,7 @@ type Dossier struct {
 // Leaf is a part that no table divides further.
 type Leaf struct {
 	Parts []Part `json:"parts"`
+	Open  bool   `json:"open,omitempty"` // it is empty, and nobody is to know
 }
 
 // Part is what one respondent has in a leaf, in the unit of the measure.

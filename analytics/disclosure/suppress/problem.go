@@ -44,6 +44,7 @@ type Cell struct {
 type Problem struct {
 	Leaves [][]Contribution // of each leaf, one for each respondent in it
 	Cells  []Cell
+	Open   []int32 // leaves that are empty, of which nobody is to know that they are
 	// Percent is p of the p % rule: no respondent may estimate another one's
 	// amount within p %. With Percent and Unit both 0 respondents are not attackers.
 	Percent float64
@@ -68,6 +69,11 @@ func (p *Problem) check() error {
 			}
 		}
 	}
+	for _, l := range p.Open {
+		if l < 0 || int(l) >= len(p.Leaves) || len(p.Leaves[l]) > 0 {
+			return fmt.Errorf("%w: leaf %d is not there, or is somebody's and is called empty", ErrMalformed, l)
+		}
+	}
 	for i := range p.Cells {
 		c := &p.Cells[i]
 		for k, l := range c.Leaves {
@@ -86,7 +92,7 @@ func (p *Problem) check() error {
 }
 
 // model is a problem without what cannot move: leaves that are nobody's are
-// known to be 0, and cells over the same leaves are one.
+// known to be 0 but for open ones, and cells over the same leaves are one.
 type model struct {
 	percent float64
 	unit    float64
@@ -105,12 +111,16 @@ func newModel(p *Problem) (*model, error) {
 	}
 	m := &model{percent: p.Percent, unit: p.Unit}
 	number := make([]int32, len(p.Leaves))
+	open := make([]bool, len(p.Leaves))
+	for _, l := range p.Open {
+		open[l] = true
+	}
 	for i, leaf := range p.Leaves {
 		sum := 0.0
 		for _, c := range leaf {
 			sum += c.Amount
 		}
-		if number[i] = -1; sum > 0 {
+		if number[i] = -1; sum > 0 || open[i] {
 			number[i] = int32(len(m.value))
 			m.value = append(m.value, sum)
 			m.parts = append(m.parts, leaf)

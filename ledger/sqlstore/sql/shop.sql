@@ -1,2 +1,2 @@
 -- One shop.
-SELECT id, name, merchant, industry, area, joined_at FROM shops WHERE id = $1
+SELECT id, name, merchant, operator, industry, area, joined_at FROM shops WHERE id = $1

@@ -1,0 +1,1 @@
+ALTER TABLE ingest_shops ADD COLUMN operator TEXT NOT NULL DEFAULT '';

@@ -1,0 +1,1 @@
+SELECT (SELECT COUNT(*) FROM shops WHERE operator <> '') = 0
