@@ -24,6 +24,7 @@ type Metric struct {
 	Measures  []Column `json:"measures"`
 	Cuts      []string `json:"cuts"`                 // dimensions it can be cut by
 	Fixed     []Column `json:"fixed_dims,omitempty"` // dimensions it always has
+	Groups    bool     `json:"-"`                    // tells groups of persons apart that add up: a cell's Persons is the smallest
 	SQL       string   `json:"-"`                    // file in analytics/sql
 }
 

@@ -46,7 +46,7 @@ var Metrics = []Metric{
 			{"used", "利用件数", "Payments", Count},
 			{"cancelled", "取消・返金件数", "Cancels and refunds", Count},
 			{"adjusted", "調整件数", "Adjustments", Count},
-		}, Cuts: everyCut, SQL: "m01b",
+		}, Cuts: everyCut, Groups: true, SQL: "m01b",
 	},
 	{
 		ID: "M02", Ja: "来店回数", En: "Visits",
@@ -104,7 +104,7 @@ var Metrics = []Metric{
 		Measures: []Column{
 			{"new_persons", "新規", "New", Persons},
 			{"returning_persons", "既存", "Returning", Persons},
-		}, Cuts: periodCuts, SQL: "m06",
+		}, Cuts: periodCuts, Groups: true, SQL: "m06",
 	},
 	{
 		ID: "M07", Ja: "リピーター率", En: "Share of repeaters",
@@ -119,7 +119,7 @@ var Metrics = []Metric{
 			{"active", "期間中の利用者", "Persons in the window", Persons},
 			{"returning", "うち期間前に来店", "of whom seen before", Persons},
 			{"twice", "うち期間中2回以上", "of whom with two visits", Persons},
-		}, Cuts: periodCuts, SQL: "m07",
+		}, Cuts: periodCuts, Groups: true, SQL: "m07",
 	},
 	{
 		ID: "M08", Ja: "リピート率", En: "Repeat rate",
@@ -132,7 +132,7 @@ var Metrics = []Metric{
 			{"repeat_rate", "リピート率", "Repeat rate", Ratio},
 			{"returning", "期間中の再来店者", "Returning persons", Persons},
 			{"base", "累計の利用者", "All persons seen", Persons},
-		}, Cuts: personCuts, SQL: "m08",
+		}, Cuts: personCuts, Groups: true, SQL: "m08",
 	},
 	{
 		ID: "M10", Ja: "コホート維持率", En: "Cohort retention",

@@ -89,7 +89,8 @@ func exact(v float64, u analytics.Unit) string {
 	return strconv.FormatFloat(v, 'f', -1, 64)
 }
 
-// texts are the header and the rows of a table in words.
+// texts are the header and the rows of a table in words. The rows are in the
+// order of the dimensions, since the engine's may follow a value.
 func (l tongue) texts(r disclosure.Released, number func(float64, analytics.Unit) string) (head []string, rows [][]string) {
 	for _, d := range r.Dims() {
 		head = append(head, columnLabel(d, string(l)))
@@ -101,7 +102,7 @@ func (l tongue) texts(r disclosure.Released, number func(float64, analytics.Unit
 		}
 		head = append(head, label)
 	}
-	for _, c := range r.Cells() {
+	for _, c := range InOrder(r) {
 		var row []string
 		for i, d := range r.Dims() {
 			row = append(row, fileLabel(d.Name, c.Keys[i], string(l)))
@@ -179,7 +180,7 @@ func JSON(w io.Writer, r disclosure.Released) error {
 		Snapshot   int64              `json:"snapshot"`
 		ReleasedAt time.Time          `json:"released_at"`
 	}{r.Metric(), r.Query(), r.Dims(), r.Measures(), []row{}, r.Hidden(), r.Rules(), r.AsOf().UTC(), r.Snapshot(), r.ReleasedAt()}
-	for _, c := range r.Cells() {
+	for _, c := range InOrder(r) {
 		out := row{Keys: map[string]string{}, Values: map[string]cell{}}
 		for i, d := range doc.Dims {
 			out.Keys[d.Name] = c.Keys[i]

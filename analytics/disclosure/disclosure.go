@@ -64,12 +64,13 @@ type Released struct {
 // why they are.
 func apply(t analytics.Table, rules RuleSet, plan *placed, by []string, now time.Time) (_ Released, why []hiddenBody, err error) {
 	r := Released{table: t, rules: rules, at: now.UTC()}
-	r.table.Cells = nil
+	r.table.Cells, r.table.Query.By = nil, slices.Clone(t.Query.By)
 	own := len(t.Query.By)
 	if err := once(t); err != nil {
 		return Released{}, nil, err
 	}
 	there := map[string]bool{}
+	alone := false // a cell is hidden that the plan would show
 	for _, raw := range t.Cells {
 		if len(raw.Keys) != len(t.Dims) || len(raw.Keys) < own || len(raw.Values) != len(t.Measures) || raw.Persons < 0 {
 			return Released{}, nil, fmt.Errorf("release %s: a cell does not fit the table", t.Metric.ID)
@@ -87,12 +88,16 @@ func apply(t analytics.Table, rules RuleSet, plan *placed, by []string, now time
 			c.State = Suppressed
 			r.hidden++
 			why = append(why, hiddenBody{c.Keys, plan.reason(key, raw, rules)})
+			alone = alone || t.Metric.Groups && known && !hidden
 		} else {
 			for i, v := range raw.Values {
 				c.values = append(c.values, rules.round(v, t.Measures[i].Unit))
 			}
 		}
 		r.cells = append(r.cells, c)
+	}
+	if alone {
+		r.hidden, why = hideAll(r.cells, why)
 	}
 	if rules.Zeroes == nil || own < len(t.Dims) || own < len(by) {
 		return r, why, nil
@@ -141,6 +146,24 @@ func once(t analytics.Table) error {
 	return nil
 }
 
+// hideAll hides whatever is not empty, and returns how many cells are hidden and
+// why. A metric may tell smaller groups apart than the plan knows, such as those
+// whose payment was cancelled. Where one of them is too small nothing hides it
+// from subtraction, in this table or another of the metric. Every finer cut has
+// such a group too, and is hidden with it.
+func hideAll(cells []Cell, why []hiddenBody) (hidden int, _ []hiddenBody) {
+	for i, c := range cells {
+		if slices.ContainsFunc(c.values, func(v float64) bool { return v != 0 && !math.IsNaN(v) }) {
+			cells[i] = Cell{Keys: c.Keys, State: Suppressed}
+			why = append(why, hiddenBody{c.Keys, Secondary})
+		}
+		if cells[i].State == Suppressed {
+			hidden++
+		}
+	}
+	return hidden, why
+}
+
 // round brings a value to the rule set's base. Shares and means stay as they
 // are: they are of rounded size already.
 func (r RuleSet) round(v float64, u analytics.Unit) float64 {
@@ -172,7 +195,11 @@ func empty(c analytics.Cell) bool {
 func (r Released) Metric() analytics.Metric { return r.table.Metric }
 
 // Query is the question that the table answers.
-func (r Released) Query() analytics.Query { return r.table.Query }
+func (r Released) Query() analytics.Query {
+	q := r.table.Query
+	q.By = slices.Clone(q.By)
+	return q
+}
 
 // Dims are the dimensions, in the order of a cell's keys.
 func (r Released) Dims() []analytics.Column { return append([]analytics.Column(nil), r.table.Dims...) }
@@ -183,7 +210,13 @@ func (r Released) Measures() []analytics.Column {
 }
 
 // Cells are the rows.
-func (r Released) Cells() []Cell { return append([]Cell(nil), r.cells...) }
+func (r Released) Cells() []Cell {
+	cells := slices.Clone(r.cells)
+	for i := range cells {
+		cells[i].Keys = slices.Clone(cells[i].Keys)
+	}
+	return cells
+}
 
 // Rules is the rule set that was applied.
 func (r Released) Rules() RuleSet { return r.rules }

@@ -5,15 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"math"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -399,55 +393,4 @@ func TestRelease_Property(t *testing.T) {
 			}
 		}
 	})
-}
-
-// IC-8: only statistics leave.
-// Nothing outside this package can fill a Released: its fields are unexported,
-// and of the exported functions only Gate.Release returns one.
-func TestReleased_OnlyTheGateMakesIt(t *testing.T) {
-	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var makers []string
-	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
-			continue
-		}
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		tree, err := parser.ParseFile(token.NewFileSet(), file, text, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ast.Inspect(tree, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.FuncDecl:
-				if n.Name.IsExported() && n.Type.Results != nil {
-					for _, result := range n.Type.Results.List {
-						if id, ok := result.Type.(*ast.Ident); ok && id.Name == "Released" {
-							makers = append(makers, n.Name.Name)
-						}
-					}
-				}
-			case *ast.TypeSpec:
-				if n.Name.Name == "Released" {
-					for _, f := range n.Type.(*ast.StructType).Fields.List {
-						for _, name := range f.Names {
-							if name.IsExported() {
-								t.Errorf("field %s of Released is exported", name.Name)
-							}
-						}
-					}
-				}
-			}
-			return true
-		})
-	}
-	slices.Sort(makers)
-	if !slices.Equal(makers, []string{"Release", "ReleaseTo"}) {
-		t.Errorf("Released is made by %v, want the gate's Release and ReleaseTo alone", makers)
-	}
 }

@@ -183,6 +183,10 @@ func (r RuleSet) offers(q analytics.Query, m analytics.Metric, now time.Time) er
 		if now.In(tokyo).Format(time.DateOnly) <= q.To {
 			return fmt.Errorf("%w: the window is not over yet", ErrNotOffered)
 		}
+		// What lies between two windows of a metric's own groups is in no plan.
+		if m.Groups && from.Format("2006-01") != to.Format("2006-01") {
+			return fmt.Errorf("%w: %s has single months only", ErrNotOffered, m.ID)
+		}
 	}
 	return nil
 }

@@ -84,3 +84,25 @@ func testFiles(t *testing.T) map[string]string {
 	}
 	return files
 }
+
+// TestRecipes_AreListed holds the table of attacks in docs/gate.md against the
+// tests: each test that it names exists, and each recipe stands in it.
+func TestRecipes_AreListed(t *testing.T) {
+	text, err := os.ReadFile("../../docs/gate.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := testFiles(t)
+	listed := map[string]bool{}
+	for _, m := range regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(string(text), -1) {
+		listed[m[1]] = true
+		if _, ok := files[m[1]]; !ok {
+			t.Errorf("docs/gate.md names %s, and there is no such test", m[1])
+		}
+	}
+	for name := range files {
+		if strings.HasPrefix(name, "TestRecipe_") && !listed[name] {
+			t.Errorf("%s is not in the table of docs/gate.md", name)
+		}
+	}
+}

@@ -22,7 +22,7 @@ import (
 func (p *program) gateCommand() *cobra.Command {
 	gate := &cobra.Command{Use: "gate", Short: "what was released, and whether anybody can work back from it"}
 	var format, lang string
-	var intervals bool
+	var intervals, needless bool
 	var audience, reader string
 	attack := &cobra.Command{
 		Use:   "audit [FILE]",
@@ -49,7 +49,7 @@ when some is not, and also when the audit did not come to its end.`,
 				return usageError{fmt.Errorf("gate audit: the language %q is not there: ja or en", lang)}
 			}
 			look := func(name string, d *dossier.Dossier) error {
-				r, err := audit.Audit(cmd.Context(), d, audit.Options{Intervals: intervals})
+				r, err := audit.Audit(cmd.Context(), d, audit.Options{Intervals: intervals, Needless: needless})
 				if err != nil {
 					return fmt.Errorf("audit %s: %w", name, err)
 				}
@@ -98,6 +98,7 @@ when some is not, and also when the audit did not come to its end.`,
 	attack.Flags().StringVar(&format, "format", "text", "text or json")
 	attack.Flags().StringVar(&lang, "lang", "ja", "ja or en")
 	attack.Flags().BoolVar(&intervals, "intervals", false, "work out the whole range of every hidden cell; this takes longer")
+	attack.Flags().BoolVar(&needless, "needless", false, "list hidden cells that protect nothing; this takes an audit for each")
 	gate.AddCommand(attack, p.gateRegisterCommand())
 	return gate
 }

@@ -43,6 +43,9 @@ type Options struct {
 	// Intervals asks for the whole range of every hidden cell, as an outsider can
 	// compute it. It takes much longer than the verdict.
 	Intervals bool
+	// Needless asks which hidden cells protect nothing: each is published and the
+	// audit made anew. It takes as many audits as there are such cells.
+	Needless bool
 	// Unit is the smallest amount that counts: by so much a cell with too few
 	// respondents must be uncertain. 0 is 1.
 	Unit float64
@@ -93,6 +96,11 @@ func Audit(ctx context.Context, d *dossier.Dossier, o Options) (*Report, error) 
 	r.least()
 	r.Findings = m.findings(workers)
 	r.Protected = len(r.Violations) == 0
+	if o.Needless && r.Protected {
+		if r.Needless, err = needless(ctx, d, m, o); err != nil {
+			return nil, err
+		}
+	}
 	r.Seconds = time.Since(began).Seconds()
 	return r, nil
 }

@@ -33,7 +33,7 @@ func square() *builder {
 
 var sides = [][]code{flat("a", "b"), flat("x", "y")}
 
-func TestRecipe1_Margins(t *testing.T) {
+func TestRecipe_1Margins(t *testing.T) {
 	b := square()
 	b.table("t", p10, sides, "a|x")
 	r := run(t, &b.d, audit.Options{})
@@ -52,7 +52,7 @@ func TestRecipe1_Margins(t *testing.T) {
 	}
 }
 
-func TestRecipe2_Differencing(t *testing.T) {
+func TestRecipe_2Differencing(t *testing.T) {
 	// January's total, and January's total with late data: one shop.
 	b := newBuilder()
 	b.shared("first", 1000)
@@ -81,7 +81,7 @@ func TestRecipe2_Differencing(t *testing.T) {
 	}
 }
 
-func TestRecipe3_LinkedTables(t *testing.T) {
+func TestRecipe_3LinkedTables(t *testing.T) {
 	// Hidden in one table, published in another, which has another name for it.
 	b := square()
 	b.table("t", p10, sides, "a|x", "a|y", "b|x", "b|y")
@@ -92,7 +92,7 @@ func TestRecipe3_LinkedTables(t *testing.T) {
 	}
 }
 
-func TestRecipe4_Singleton(t *testing.T) {
+func TestRecipe_4Singleton(t *testing.T) {
 	// Geurts' table: outsiders learn little, but if one cell is one shop's, the
 	// shop knows its own, and with it the others of the rectangle.
 	b := newBuilder()
@@ -112,7 +112,7 @@ func TestRecipe4_Singleton(t *testing.T) {
 	}
 }
 
-func TestRecipe5_Insider(t *testing.T) {
+func TestRecipe_5Insider(t *testing.T) {
 	// The second largest has 90 of 195 in the cell, and 61 of 65 in the other hidden
 	// cell of the row. Outsiders see a range that is wide enough; it does not.
 	b := newBuilder()
@@ -134,7 +134,7 @@ func TestRecipe5_Insider(t *testing.T) {
 	}
 }
 
-func TestRecipe5_Coalition(t *testing.T) {
+func TestRecipe_5Coalition(t *testing.T) {
 	// Two in four cells of a rectangle know one of them together, and not alone.
 	b := newBuilder()
 	b.leaf("a|x", part(1, 1000))
@@ -157,7 +157,7 @@ func TestRecipe5_Coalition(t *testing.T) {
 	}
 }
 
-func TestRecipe6_Zero(t *testing.T) {
+func TestRecipe_6Zero(t *testing.T) {
 	b := square()
 	b.leaf("b|z")
 	b.leaf("a|z")
@@ -177,7 +177,7 @@ func TestRecipe6_Zero(t *testing.T) {
 	}
 }
 
-func TestRecipe7_Dominance(t *testing.T) {
+func TestRecipe_7Dominance(t *testing.T) {
 	// Shop 1 is nearly alone in both hidden cells of the row. Each is protected by
 	// the other, and their sum, which all can compute, is the shop's.
 	b := newBuilder()
@@ -194,7 +194,7 @@ func TestRecipe7_Dominance(t *testing.T) {
 	}
 }
 
-func TestRecipe15_KnownElsewhere(t *testing.T) {
+func TestRecipe_15KnownElsewhere(t *testing.T) {
 	b := square()
 	b.table("t", p10, sides, "a|x", "a|y", "b|x", "b|y")
 	b.d.Known = []dossier.Cell{b.sum([]string{"budget of a|y and b|y"}, []int32{1, 3}, false)}

@@ -36,7 +36,8 @@ type Report struct {
 
 	Violations []Violation  `json:"violations"`
 	Findings   []Finding    `json:"findings,omitempty"`
-	Least      *CellReport  `json:"least,omitempty"` // the cell with the least margin
+	Needless   []Name       `json:"needless,omitempty"` // hidden, and any one of them could be published
+	Least      *CellReport  `json:"least,omitempty"`    // the cell with the least margin
 	CellMargin []CellReport `json:"cell_margins,omitempty"`
 }
 

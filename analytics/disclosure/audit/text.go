@@ -23,6 +23,7 @@ type words struct {
 	tables, cells, sums                 string
 	attackers, effort, seconds          string
 	least, violations, more, findings   string
+	needless                            string
 	violation                           map[Kind]string
 	finding                             map[FindingKind]string
 	direction                           map[string]string
@@ -43,6 +44,7 @@ var texts = map[string]words{
 		violations: "violations",
 		more:       "… and %d more (the JSON report has them all)",
 		findings:   "worth a look",
+		needless:   "hidden for nothing (any one of them could be published)",
 		violation: map[Kind]string{
 			Published:  "is published although it is sensitive",
 			Outsider:   "an outsider comes too near",
@@ -73,6 +75,7 @@ var texts = map[string]words{
 		violations: "違反",
 		more:       "… ほか %d 件（すべては JSON にあります）",
 		findings:   "確認のお願い",
+		needless:   "不要な秘匿（どれか一つなら公表できます）",
 		violation: map[Kind]string{
 			Published:  "秘匿すべきなのに公表されています",
 			Outsider:   "外部の者が近づきすぎます",
@@ -135,6 +138,16 @@ func (r *Report) Text(w io.Writer, lang string) error {
 			break
 		}
 		line("%s", fmt.Sprintf(t.both, f.Cells[0], t.finding[f.Kind]))
+	}
+	if len(r.Needless) > 0 {
+		line("\n%s", t.needless)
+	}
+	for i, n := range r.Needless {
+		if i == most {
+			line(t.more, len(r.Needless)-most)
+			break
+		}
+		line("%s", n.String())
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
