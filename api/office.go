@@ -17,7 +17,7 @@ import (
 // Releases is the register as the office reads it.
 type Releases interface {
 	// All calls f with every entry, in order.
-	All(ctx context.Context, f func(disclosure.Record) error) error
+	All(ctx context.Context, f func(disclosure.Record) error) (last int64, err error)
 }
 
 // explained are the releases, the latest last, or the one of a number.
@@ -26,12 +26,11 @@ func (s *server) explained(ctx context.Context, only int64) ([]disclosure.Explai
 		return nil, errNoPage
 	}
 	var list []disclosure.Explained
-	number := int64(0)
-	err := s.Releases.All(ctx, func(r disclosure.Record) error {
-		if number++; only != 0 && number != only {
+	_, err := s.Releases.All(ctx, func(r disclosure.Record) error {
+		if only != 0 && r.Number != only {
 			return nil
 		}
-		e, err := disclosure.Explain(number, r)
+		e, err := disclosure.Explain(r.Number, r)
 		if err == nil {
 			list = append(list, e)
 		}

@@ -19,17 +19,14 @@ func (r *register) Append(_ context.Context, rec disclosure.Record, _ int64) (in
 	return int64(len(r.records)), nil
 }
 
-func (r *register) Frozen(context.Context, func(disclosure.Record) error) (int64, error) {
-	return int64(len(r.records)), nil
-}
-
-func (r *register) All(_ context.Context, f func(disclosure.Record) error) error {
-	for _, rec := range r.records {
+func (r *register) All(_ context.Context, f func(disclosure.Record) error) (int64, error) {
+	for i, rec := range r.records {
+		rec.Number = int64(i + 1)
 		if err := f(rec); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return int64(len(r.records)), nil
 }
 
 // oneRelease is a register with one release, which hides something.

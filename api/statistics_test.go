@@ -57,7 +57,7 @@ func (r *readers) Append(_ context.Context, rec disclosure.Record, _ int64) (int
 	r.list = append(r.list, string(rec.Audience)+" "+rec.Reader)
 	return int64(len(r.list)), nil
 }
-func (r *readers) Frozen(context.Context, func(disclosure.Record) error) (int64, error) {
+func (r *readers) All(context.Context, func(disclosure.Record) error) (int64, error) {
 	return int64(len(r.list)), nil
 }
 

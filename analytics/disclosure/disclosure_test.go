@@ -56,20 +56,20 @@ func TestAttack_EverythingInTheRegister(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d tables were refused", refused)
-	for _, reader := range []struct {
-		a    Audience
-		name string
-	}{{Public, ""}, {Recipient, "acme"}} {
-		all, err := g.Dossiers(t.Context(), reader.a, reader.name)
-		if err != nil {
-			t.Fatal(err)
+	all, err := g.Holdings(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(whose(all)); got != "[[public] [acme]]" {
+		t.Errorf("audited are %s", got)
+	}
+	for _, h := range all {
+		if len(h.Dossiers) < 4 {
+			t.Errorf("%v: %d groups of tables, want one each for time, hours, places and persons", h.Who, len(h.Dossiers))
 		}
-		if len(all) < 4 {
-			t.Errorf("%d groups of tables, want one each for time, hours, places and persons", len(all))
-		}
-		for _, d := range all {
+		for _, d := range h.Dossiers {
 			if err := attack(t.Context(), d); err != nil {
-				t.Error(err)
+				t.Errorf("%v: %v", h.Who, err)
 			}
 		}
 	}
@@ -282,19 +282,18 @@ func (m *memoryRegister) Append(_ context.Context, r Record, after int64) (int64
 	if m.err != nil {
 		return 0, m.err
 	}
-	if r.Frozen && after != int64(len(m.records)) {
+	if after != Any && after != int64(len(m.records)) {
 		return 0, ErrMoved
 	}
+	r.Number = int64(len(m.records) + 1)
 	m.records = append(m.records, r)
-	return int64(len(m.records)), nil
+	return r.Number, nil
 }
 
-func (m *memoryRegister) Frozen(_ context.Context, f func(Record) error) (int64, error) {
+func (m *memoryRegister) All(_ context.Context, f func(Record) error) (int64, error) {
 	for _, r := range m.records {
-		if r.Frozen {
-			if err := f(r); err != nil {
-				return 0, err
-			}
+		if err := f(r); err != nil {
+			return 0, err
 		}
 	}
 	return int64(len(m.records)), nil

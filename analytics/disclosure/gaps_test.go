@@ -168,15 +168,7 @@ func TestRelease_ZeroesTellNothing(t *testing.T) {
 		t.Errorf("the register says %v", why)
 	}
 	// The whole group of tables stands an attack later too.
-	all, err := g.Dossiers(t.Context(), Public, "")
-	if err != nil || len(all) == 0 {
-		t.Fatal(err)
-	}
-	for _, d := range all {
-		if err := attack(t.Context(), d); err != nil {
-			t.Error(err)
-		}
-	}
+	attackAll(t, g)
 	for _, c := range mustRelease(t, g, ask("M03", "2026-04-01", "2026-04-30", "age_band", "sex"), Public).Cells() {
 		if c.State != states[cellKey(c.Keys)] {
 			t.Errorf("%v is hidden in one measure and shown in another", c.Keys)
@@ -250,15 +242,7 @@ func TestRelease_SmallAreasAreMerged(t *testing.T) {
 	if !reflect.DeepEqual(again.Regions(), r.Regions()) || len(again.Cells()) != len(r.Cells()) {
 		t.Errorf("merged in one table and not in another: %v", again.Cells())
 	}
-	all, err := other.Dossiers(t.Context(), Public, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range all {
-		if err := attack(t.Context(), d); err != nil {
-			t.Error(err)
-		}
-	}
+	attackAll(t, other)
 }
 
 // Whatever the areas and their neighbours, regions divide them, and none is

@@ -33,7 +33,10 @@ type Gate struct {
 	last     int64 // entry of the register that is known
 	snapshot int64 // of what is kept in the two maps for audiences that are not frozen
 	views    map[view]*viewState
-	released map[string]Released // by releaseKey
+	released map[string]Released     // by releaseKey
+	why      map[string][]hiddenBody // why cells of these are hidden; it stays here
+	given    []given                 // what was released, in the order of the register
+	has      map[string]bool         // recipients with their tables: by reader and releaseKey
 }
 
 // viewState is what is decided in a view.
@@ -48,7 +51,8 @@ func (g *Gate) Release(ctx context.Context, q analytics.Query, a Audience) (Rele
 	return g.ReleaseTo(ctx, q, a, "")
 }
 
-// ReleaseTo is Release to one reader of an audience: a recipient by its ID.
+// ReleaseTo is Release to one reader of an audience: a recipient by its ID. What
+// another recipient has is the same table, and entered for each.
 func (g *Gate) ReleaseTo(ctx context.Context, q analytics.Query, a Audience, reader string) (Released, error) {
 	rules, err := RulesFor(a)
 	if err != nil {
@@ -69,7 +73,7 @@ func (g *Gate) ReleaseTo(ctx context.Context, q analytics.Query, a Audience, rea
 	if err != nil {
 		return Released{}, err
 	}
-	v := view{Audience: a, Reader: reader, From: q.From, To: q.To, Zero: q.Zero}
+	v := view{Audience: a, From: q.From, To: q.To, Zero: q.Zero}
 	by := q.By
 	if rules.OwnShop {
 		v.Shop = q.Shop
@@ -86,6 +90,7 @@ func (g *Gate) ReleaseTo(ctx context.Context, q analytics.Query, a Audience, rea
 	}
 	g.mu.RLock()
 	r, ok := g.released[key]
+	ok = ok && (reader == "" || g.has[reader+key])
 	g.mu.RUnlock()
 	if ok {
 		return r, nil
@@ -93,7 +98,7 @@ func (g *Gate) ReleaseTo(ctx context.Context, q analytics.Query, a Audience, rea
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for range 5 { // another process may be releasing too
-		r, err := g.release(ctx, rules, v, asked, q, by, snapshot)
+		r, err := g.release(ctx, rules, v, reader, asked, q, by, snapshot)
 		if !errors.Is(err, ErrMoved) {
 			return r, err
 		}
@@ -103,7 +108,7 @@ func (g *Gate) ReleaseTo(ctx context.Context, q analytics.Query, a Audience, rea
 }
 
 // release answers a query that was resolved, in a view, by the plan of a cut.
-func (g *Gate) release(ctx context.Context, rules RuleSet, v view, asked, q analytics.Query, by []string, snapshot int64) (Released, error) {
+func (g *Gate) release(ctx context.Context, rules RuleSet, v view, reader string, asked, q analytics.Query, by []string, snapshot int64) (Released, error) {
 	if err := g.load(ctx, snapshot); err != nil {
 		return Released{}, err
 	}
@@ -112,50 +117,50 @@ func (g *Gate) release(ctx context.Context, rules RuleSet, v view, asked, q anal
 		return Released{}, err
 	}
 	if r, ok := g.released[key]; ok {
+		if reader == "" || g.has[reader+key] {
+			return r, nil
+		}
+		if err := g.hand(ctx, v, reader, by, nil, r, g.why[key]); err != nil {
+			return Released{}, fmt.Errorf("release %s: %w", q.Metric, err)
+		}
 		return r, nil
 	}
 	plan, fresh, err := g.place(ctx, rules, v, by)
 	if err != nil {
 		return Released{}, err
 	}
-	r, err := g.enter(ctx, rules, v, asked, by, snapshot, plan, fresh)
+	r, why, err := g.enter(ctx, rules, v, reader, asked, by, snapshot, plan, fresh)
 	if err != nil {
 		for _, p := range fresh { // what the register does not have was not decided
 			delete(g.views[v].cuts, cutName(p.By))
 		}
 		return Released{}, fmt.Errorf("release %s: %w", q.Metric, err)
 	}
-	g.released[key] = r
+	g.released[key], g.why[key] = r, why
 	return r, nil
 }
 
 // enter applies a plan to the answer of the engine and enters the release in the
 // register: what is not there is not released.
-func (g *Gate) enter(ctx context.Context, rules RuleSet, v view, asked analytics.Query, by []string, snapshot int64, plan *placed, fresh []*placed) (Released, error) {
+func (g *Gate) enter(ctx context.Context, rules RuleSet, v view, reader string, asked analytics.Query, by []string, snapshot int64, plan *placed, fresh []*placed) (Released, []hiddenBody, error) {
 	asked.Regions = mergesOf(g.views[v].regions, asked.By)
 	t, err := g.Engine.Run(ctx, asked)
 	if err != nil {
-		return Released{}, err
+		return Released{}, nil, err
 	}
 	t.Query.Regions = nil
 	if !rules.Frozen && t.Snapshot != snapshot {
-		return Released{}, fmt.Errorf("the lake has changed meanwhile: %w", ErrMoved)
+		return Released{}, nil, fmt.Errorf("the lake has changed meanwhile: %w", ErrMoved)
 	}
 	r, why, err := apply(t, rules, plan, by, g.Now())
+	if err != nil {
+		return r, nil, err
+	}
 	r.regions = g.views[v].regions
-	if err != nil || g.Register == nil {
-		return r, err
+	if err := g.hand(ctx, v, reader, by, fresh, r, why); err != nil {
+		return Released{}, nil, err
 	}
-	rec, err := recordOf(v, g.views[v], fresh, r, why)
-	if err != nil {
-		return Released{}, err
-	}
-	number, err := g.Register.Append(ctx, rec, g.last)
-	if err != nil {
-		return Released{}, fmt.Errorf("enter it in the register: %w", err)
-	}
-	g.last = number
-	return r, nil
+	return r, why, nil
 }
 
 // offers says whether a rule set has a table for a query.
@@ -196,10 +201,16 @@ var tokyo = time.FixedZone("Asia/Tokyo", 9*60*60)
 // load reads the register once, and forgets what is of an old snapshot.
 func (g *Gate) load(ctx context.Context, snapshot int64) error {
 	if g.views == nil {
-		g.views, g.released = map[view]*viewState{}, map[string]Released{}
+		g.views, g.released, g.why = map[view]*viewState{}, map[string]Released{}, map[string][]hiddenBody{}
 	}
 	if !g.loaded && g.Register != nil {
-		last, err := g.Register.Frozen(ctx, g.restore)
+		g.given, g.has = nil, nil
+		last, err := g.Register.All(ctx, func(rec Record) error {
+			if !rec.Frozen && rec.Snapshot != snapshot {
+				return nil // other data: it does not bind
+			}
+			return g.restore(rec)
+		})
 		if err != nil {
 			return fmt.Errorf("read the register of releases: %w", err)
 		}
@@ -217,6 +228,7 @@ func (g *Gate) load(ctx context.Context, snapshot int64) error {
 				delete(g.released, key)
 			}
 		}
+		g.given = slices.DeleteFunc(g.given, func(h given) bool { return h.view.Snapshot != 0 && h.view.Snapshot != snapshot })
 		g.snapshot = snapshot
 	}
 	return nil
@@ -276,7 +288,7 @@ func (g *Gate) place(ctx context.Context, rules RuleSet, v view, by []string) (p
 		for i := range shown {
 			shown[i].decided = decided[i]
 		}
-		if err := g.Audit(ctx, p.dossier(rules, v.Audience, shown)); err != nil {
+		if err := g.Audit(ctx, p.dossier(shown)); err != nil {
 			return nil, nil, fmt.Errorf("%w: %w", ErrDiscloses, err)
 		}
 	}
@@ -317,8 +329,10 @@ func (r RuleSet) decide(p *population, tables []table, own []int) ([]*placed, er
 }
 
 // tables are the cut that is asked for, those of the same view that it hangs
-// together with, decided or to be decided, and those of earlier views of the
-// same readers that overlap in time.
+// together with, decided or to be decided, and those of earlier views that
+// overlap in time: of the same readers and, where what is published stays, of
+// the public and every recipient. Recipients can put together what they have,
+// and the public's tables are everybody's.
 func (g *Gate) tables(rules RuleSet, v view, state *viewState, by []string) (tables []table, segments []segment, err error) {
 	want := [][]string{by}
 	if len(rules.Lattice) > 0 {
@@ -355,7 +369,7 @@ func (g *Gate) tables(rules RuleSet, v view, state *viewState, by []string) (tab
 		w := windows[at]
 		for other := range g.views {
 			if !taken[other] && other.Snapshot == v.Snapshot && other.Shop == v.Shop && other.From <= w.To && w.From <= other.To &&
-				(other.Audience == v.Audience && other.Reader == v.Reader || rules.Frozen && other.Audience == Public) {
+				(other.Audience == v.Audience || rules.Frozen) && !g.views[other].dark() {
 				taken[other] = true
 				windows = append(windows, other)
 			}
@@ -367,29 +381,49 @@ func (g *Gate) tables(rules RuleSet, v view, state *viewState, by []string) (tab
 	for _, cut := range want {
 		if name := cutName(cut); !seen[name] {
 			seen[name] = true
-			tables = append(tables, table{by: cut, segments: segmentsOf(segments, v.From, v.To), decided: state.cuts[name], regions: state.regions})
+			tables = append(tables, table{by: cut, segments: segmentsOf(segments, v.From, v.To), decided: state.cuts[name], regions: state.regions, rules: rules})
 		}
 	}
 	if len(segments) > 1 { // what is between two windows must not be seen either
 		for _, t := range slices.Clone(tables) {
 			for n := range segments {
-				tables = append(tables, table{by: t.by, segments: []int{n}, between: true})
+				tables = append(tables, table{by: t.by, segments: []int{n}, between: true, rules: rules})
 			}
 		}
 	}
 	for _, w := range windows[1:] {
+		theirs, err := RulesFor(w.Audience)
+		if err != nil {
+			return nil, nil, err
+		}
 		var cuts []*placed
 		for _, name := range sortedKeys(g.views[w].cuts) {
 			cuts = append(cuts, g.views[w].cuts[name])
 		}
 		for _, p := range gather(cuts, by).cuts {
-			tables = append(tables, table{by: p.By, segments: segmentsOf(segments, w.From, w.To), decided: p, regions: g.views[w].regions})
+			tables = append(tables, table{by: p.By, segments: segmentsOf(segments, w.From, w.To), decided: p, regions: g.views[w].regions, rules: theirs})
 		}
 		if total := g.views[w].cuts[""]; total != nil && len(by) > 0 {
-			tables = append(tables, table{segments: segmentsOf(segments, w.From, w.To), decided: total, regions: g.views[w].regions})
+			tables = append(tables, table{segments: segmentsOf(segments, w.From, w.To), decided: total, regions: g.views[w].regions, rules: theirs})
 		}
 	}
 	return tables, segments, nil
+}
+
+// dark reports whether a view shows nothing: then nothing can be subtracted from
+// it, and it binds nobody.
+func (s *viewState) dark() bool {
+	for _, p := range s.cuts {
+		if len(p.Hidden) == 0 {
+			return false // that nothing happened is shown
+		}
+		for _, hidden := range p.Hidden {
+			if !hidden {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // divide cuts windows into segments at every end of one of them.

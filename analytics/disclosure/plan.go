@@ -12,11 +12,11 @@ import (
 	"meguri/analytics/disclosure/suppress"
 )
 
-// view is one reader's look at one population: everything released in it is
-// protected together.
+// view is one audience's look at one population: everything released in it is
+// protected together. All recipients have one: what one of them has keeps its
+// pattern for all, so that none can learn from another.
 type view struct {
 	Audience Audience `json:"audience"`
-	Reader   string   `json:"reader,omitempty"` // of recipients: which one
 	From     string   `json:"from"`
 	To       string   `json:"to"`
 	Shop     string   `json:"shop,omitempty"`
@@ -119,13 +119,20 @@ type population struct {
 	persons [][]suppress.Contribution
 }
 
+// clone is a population to which leaves may be added, and the first stays.
+func (p *population) clone() *population {
+	return &population{p.dims, slices.Clip(p.keys), slices.Clip(p.segment), slices.Clip(p.shops), slices.Clip(p.persons)}
+}
+
 // table is a window and a cut of a component's leaves.
 type table struct {
 	by       []string
 	segments []int // of its window
 	decided  *placed
 	regions  []Region
-	between  bool // never shown: its sensitive cells must not be had by subtraction
+	between  bool    // never shown: its sensitive cells must not be had by subtraction
+	rules    RuleSet // of its audience
+	release  string  // its name for the auditor
 }
 
 // mapped are a leaf's keys with the regions of the table's view.
@@ -394,7 +401,7 @@ func (r RuleSet) plan(p *population, tables []table) ([]*placed, error) {
 	shown := p.shownEmpty(tables)
 	for n, t := range tables {
 		all := p.cells(t, n)
-		for i, v := range r.verdicts(p, t, all) {
+		for i, v := range t.rules.verdicts(p, t, all) {
 			c := all[i]
 			one := suppress.Cell{Leaves: c.leaves, Cost: math.Sqrt(math.Max(1, math.Abs(v.total))), Sensitive: v.why != "", Up: v.up, Down: v.down}
 			if v.why == Empty && !slices.ContainsFunc(c.leaves, func(l int32) bool { return !shown[l] }) {

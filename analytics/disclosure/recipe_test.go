@@ -38,7 +38,7 @@ func even(industries ...string) *town {
 	return e
 }
 
-func april(metric string, by ...string) analytics.Query {
+func inApril(metric string, by ...string) analytics.Query {
 	return ask(metric, "2026-04-01", "2026-04-30", by...)
 }
 
@@ -53,7 +53,7 @@ func TestRecipe_2DifferencingOverFilters(t *testing.T) {
 		})
 	}
 	g := newGate(e)
-	all, ok := mustRelease(t, g, april("M01a"), City).Cells()[0].Value(0)
+	all, ok := mustRelease(t, g, inApril("M01a"), City).Cells()[0].Value(0)
 	if !ok {
 		t.Fatal("the total is hidden")
 	}
@@ -63,7 +63,7 @@ func TestRecipe_2DifferencingOverFilters(t *testing.T) {
 		shops = append(shops, fmt.Sprint("cafe", i), fmt.Sprint("books", i))
 	}
 	for _, shop := range shops {
-		q := april("M01a")
+		q := inApril("M01a")
 		q.Shop = shop
 		if v, ok := mustRelease(t, g, q, City).Cells()[0].Value(0); ok {
 			left -= v
@@ -117,15 +117,7 @@ func TestRecipe_2OverlappingWindows(t *testing.T) {
 		if first && quarter || refused == 0 {
 			t.Errorf("in the order %v: %v is shown, %d tables were refused; June is a difference", order, shown, refused)
 		}
-		all, err := g.Dossiers(t.Context(), Public, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, d := range all {
-			if err := attack(t.Context(), d); err != nil {
-				t.Errorf("in the order %v: %v", order, err)
-			}
-		}
+		attackAll(t, g)
 	}
 }
 
@@ -138,7 +130,7 @@ func TestRecipe_6HiddenIsNotEmpty(t *testing.T) {
 		pay{day: "2026-04-02", shop: "s1", person: "p1", industry: "nets to 0", area: "a0", age: "20s", home: "h0", yen: 500},
 		pay{day: "2026-04-02", shop: "s1", person: "p1", industry: "nets to 0", area: "a0", age: "20s", home: "h0", yen: -500},
 		pay{day: "2026-04-02", shop: "s2", person: "p2", industry: "of 0 yen", area: "a0", age: "20s", home: "h0"})
-	for _, c := range mustRelease(t, newGate(e), april("M01a", "industry"), City).Cells() {
+	for _, c := range mustRelease(t, newGate(e), inApril("M01a", "industry"), City).Cells() {
 		if v, ok := c.Value(0); ok && v == 0 || ok && strings.Contains(c.Keys[0], "0") {
 			t.Errorf("%q reads %v", c.Keys[0], v)
 		}
@@ -149,7 +141,7 @@ func TestRecipe_6HiddenIsNotEmpty(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := analytics.Table{Query: april("M01a", "industry"), Dims: []analytics.Column{{Name: "industry"}}, Measures: []analytics.Column{{Name: "net_yen"}}, Cells: []analytics.Cell{
+	table := analytics.Table{Query: inApril("M01a", "industry"), Dims: []analytics.Column{{Name: "industry"}}, Measures: []analytics.Column{{Name: "net_yen"}}, Cells: []analytics.Cell{
 		{Keys: []string{"by nobody known"}, Values: []float64{300}}, {Keys: []string{"empty"}, Values: []float64{0}},
 		{Keys: []string{"undefined, by some"}, Values: []float64{math.NaN()}, Persons: 3}, {Keys: []string{"unknown to the plan"}, Values: []float64{9}, Persons: 90},
 	}}
@@ -170,13 +162,13 @@ func TestRecipe_9SameQuestionInOtherWords(t *testing.T) {
 	e := newTown(11, 3000)
 	for _, a := range []Audience{Public, City} {
 		g := newGate(e)
-		first := shownOf(mustRelease(t, g, april("M01a", "industry", "shop_area"), a))
+		first := shownOf(mustRelease(t, g, inApril("M01a", "industry", "shop_area"), a))
 		for range 1000 {
-			if again := shownOf(mustRelease(t, g, april("M01a", "industry", "shop_area"), a)); !reflect.DeepEqual(first, again) {
+			if again := shownOf(mustRelease(t, g, inApril("M01a", "industry", "shop_area"), a)); !reflect.DeepEqual(first, again) {
 				t.Fatal("asked again, the answer is another one")
 			}
 		}
-		q := april("M01a", "shop_area", "industry")
+		q := inApril("M01a", "shop_area", "industry")
 		q.SeenTo, q.Visit = q.To, "day" // what it is anyhow
 		if other := shownOf(mustRelease(t, g, q, a)); !reflect.DeepEqual(first, other) {
 			t.Errorf("%s: with the dimensions in another order the answer is another one", a)
@@ -210,7 +202,7 @@ func TestRecipe_13PublicJoin(t *testing.T) {
 	for reader, audience := range map[string]Audience{"": Public, "acme": Recipient} {
 		g := newGate(e)
 		for _, by := range [][]string{{"industry"}, {"industry", "shop_area"}} {
-			r, err := g.ReleaseTo(t.Context(), april("M01a", by...), audience, reader)
+			r, err := g.ReleaseTo(t.Context(), inApril("M01a", by...), audience, reader)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -269,14 +261,14 @@ func TestRecipe_14SmallGroupsOfAMetric(t *testing.T) {
 	late("sport", 2)
 	for _, metric := range []string{"M01b", "M06"} {
 		g := newGate(cancelling{e})
-		total, ok := mustRelease(t, g, april(metric), City).Cells()[0].Value(1)
+		total, ok := mustRelease(t, g, inApril(metric), City).Cells()[0].Value(1)
 		if !ok {
 			t.Fatalf("%s: the total is hidden: the test shows nothing", metric)
 		}
 		for _, by := range [][]string{{"industry"}, {"industry", "shop_area"}} {
 			left := total
 			hidden := 0
-			for _, c := range mustRelease(t, g, april(metric, by...), City).Cells() {
+			for _, c := range mustRelease(t, g, inApril(metric, by...), City).Cells() {
 				if v, ok := c.Value(1); ok {
 					left -= v
 				} else {
@@ -287,7 +279,7 @@ func TestRecipe_14SmallGroupsOfAMetric(t *testing.T) {
 				t.Errorf("%s by %v: %d cells are hidden, and %v is left over, which is the two", metric, by, hidden, left)
 			}
 		}
-		if r := mustRelease(t, g, april(metric, "shop_area"), City); r.Hidden() > 0 {
+		if r := mustRelease(t, g, inApril(metric, "shop_area"), City); r.Hidden() > 0 {
 			t.Errorf("%s: %d districts are hidden, and none has a small group", metric, r.Hidden())
 		}
 	}
@@ -348,7 +340,7 @@ func TestRecipe_14MeanTimesCount(t *testing.T) {
 			for _, cut := range [][]string{{"industry"}, {"shop_area"}, {"age_band"}, {"industry", "shop_area"}} {
 				hidden := map[string]bool{}
 				for _, m := range []string{"M01a", "M02", "M03", "M04", "M01b", "M07"} {
-					r, err := g.Release(t.Context(), april(m, cut...), a)
+					r, err := g.Release(t.Context(), inApril(m, cut...), a)
 					if err != nil {
 						t.Fatalf("%s %s by %v: %v", rules.Audience, m, cut, err)
 					}
@@ -409,7 +401,7 @@ func TestRecipe_16HiddenGoesTheSameWay(t *testing.T) {
 		}}
 		for range 2 {
 			for _, by := range [][]string{nil, {"industry"}, {"industry", "shop_area"}} {
-				r := mustRelease(t, g, april("M01a", by...), Public)
+				r := mustRelease(t, g, inApril("M01a", by...), Public)
 				shown[n] += len(r.Cells()) - r.Hidden()
 				c.asked = append(c.asked, fmt.Sprint("register of ", len(register.records)))
 			}
@@ -451,7 +443,7 @@ func TestRelease_NoVerdictNoRelease(t *testing.T) {
 		register := &memoryRegister{}
 		e := cmp.Or[analytics.Engine](c.engine, newTown(12, 2000))
 		g := &Gate{Engine: e, Now: after, Register: register, Audit: c.audit}
-		r, err := g.Release(c.ctx, april("M01a", "industry"), Public)
+		r, err := g.Release(c.ctx, inApril("M01a", "industry"), Public)
 		if err == nil || c.want != nil && !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
@@ -478,7 +470,7 @@ func (s spoilt) Behind(ctx context.Context, q analytics.Query, p analytics.Party
 // What a reader does to a table that it was given changes nothing for the next.
 func TestReleased_IsNotChangedByItsReaders(t *testing.T) {
 	g := newGate(newTown(13, 3000))
-	q := april("M01a", "industry", "shop_area")
+	q := inApril("M01a", "industry", "shop_area")
 	want := shownOf(mustRelease(t, g, q, Public))
 	r := mustRelease(t, g, q, Public)
 	for i := range r.Cells() {

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"meguri/analytics"
@@ -19,6 +20,7 @@ import (
 // Record is an entry of the register: what was released to whom, when, by which
 // rules, and which cuts were decided for it. It is only added, never changed.
 type Record struct {
+	Number   int64 // given by the register
 	At       time.Time
 	Audience Audience
 	Reader   string
@@ -39,19 +41,23 @@ var ErrMoved = errors.New("the register has moved on")
 
 // Register keeps what was released. Entries are numbered from 1.
 type Register interface {
-	// Append adds an entry, durably, before the table leaves. A frozen one is
-	// added only when the last entry is number after, otherwise ErrMoved is
-	// returned: it was decided without knowing what was released meanwhile.
+	// Append adds an entry, durably, before the table leaves. It is added only
+	// when the last entry is number after, otherwise ErrMoved is returned: it was
+	// decided without knowing what was released meanwhile. Any is for an entry
+	// that decides nothing.
 	Append(ctx context.Context, r Record, after int64) (number int64, err error)
-	// Frozen calls f with every entry of an audience whose tables stay as they
-	// are, in the order in which they were added. It returns the number of the
-	// last entry of any kind.
-	Frozen(ctx context.Context, f func(Record) error) (last int64, err error)
+	// All calls f with every entry, in the order in which they were added. It
+	// returns the number of the last one.
+	All(ctx context.Context, f func(Record) error) (last int64, err error)
 }
+
+// Any is the number after which an entry goes that decides nothing.
+const Any = -1
 
 // body is the JSON of a record.
 type body struct {
 	View        view      `json:"view"`
+	By          []string  `json:"by,omitempty"` // the cut by whose plan it was released
 	Fingerprint string    `json:"fingerprint,omitempty"`
 	Decided     []*placed `json:"decided,omitempty"`
 	Regions     []Region  `json:"regions,omitempty"`
@@ -79,8 +85,32 @@ type cellBody struct {
 	Values []*float64 `json:"values,omitempty"`
 }
 
-func recordOf(v view, state *viewState, fresh []*placed, r Released, why []hiddenBody) (Record, error) {
-	b := body{View: v, Decided: fresh, Regions: state.regions, Hidden: why}
+// hand enters a release in the register: it is the reader's from then on.
+func (g *Gate) hand(ctx context.Context, v view, reader string, by []string, fresh []*placed, r Released, why []hiddenBody) error {
+	var number int64
+	if g.Register != nil {
+		rec, err := recordOf(v, by, g.views[v], fresh, r, why)
+		if err != nil {
+			return err
+		}
+		rec.At, rec.Reader = g.Now().UTC(), reader
+		after := g.last
+		if !rec.Frozen && len(fresh) == 0 {
+			after = Any
+		}
+		number, err = g.Register.Append(ctx, rec, after)
+		if err != nil {
+			return fmt.Errorf("enter it in the register: %w", err)
+		}
+		if number == g.last+1 { // otherwise others have entered something too
+			g.last = number
+		}
+	}
+	return g.note(number, reader, v, by, r)
+}
+
+func recordOf(v view, by []string, state *viewState, fresh []*placed, r Released, why []hiddenBody) (Record, error) {
+	b := body{View: v, By: by, Decided: fresh, Regions: state.regions, Hidden: why}
 	for _, d := range r.table.Dims {
 		b.Dims = append(b.Dims, d.Name)
 	}
@@ -106,7 +136,7 @@ func recordOf(v view, state *viewState, fresh []*placed, r Released, why []hidde
 		return Record{}, fmt.Errorf("enter a release: %w", err)
 	}
 	return Record{
-		At: r.at, Audience: v.Audience, Reader: v.Reader, Rules: string(r.rules.Audience) + " " + r.rules.Version, Metric: r.table.Metric.ID,
+		Audience: v.Audience, Rules: string(r.rules.Audience) + " " + r.rules.Version, Metric: r.table.Metric.ID,
 		From: v.From, To: v.To, Cut: cutName(r.table.Query.By), Snapshot: r.table.Snapshot, Cells: len(r.cells), Hidden: r.hidden,
 		Frozen: r.rules.Frozen, Hash: HashOf(text), Body: text,
 	}, nil
@@ -127,6 +157,9 @@ func (g *Gate) restore(rec Record) error {
 	if err := json.Unmarshal(rec.Body, &b); err != nil {
 		return fmt.Errorf("the entry of %s, %s: %w", rec.At.Format(time.RFC3339), rec.Metric, err)
 	}
+	if len(b.By) == 0 && rec.Cut != "" { // entries from before cuts were in the body
+		b.By = strings.Split(rec.Cut, "+")
+	}
 	state := g.views[b.View]
 	if state == nil {
 		state = &viewState{cuts: map[string]*placed{}, fingerprint: b.Fingerprint, regions: b.Regions}
@@ -136,7 +169,7 @@ func (g *Gate) restore(rec Record) error {
 		state.cuts[cutName(p.By)] = p
 	}
 	if b.Table == nil {
-		return nil
+		return g.note(rec.Number, rec.Reader, b.View, b.By, Released{})
 	}
 	q, metric, _, err := b.Table.Query.Resolve()
 	if err != nil {
@@ -164,12 +197,12 @@ func (g *Gate) restore(rec Record) error {
 	if err != nil {
 		return err
 	}
-	g.released[key] = r
-	return nil
+	g.released[key], g.why[key] = r, b.Hidden
+	return g.note(rec.Number, rec.Reader, b.View, b.By, r)
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 func compareViews(a, b view) int {
-	return cmp.Or(cmp.Compare(a.Audience, b.Audience), cmp.Compare(a.Reader, b.Reader), cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
+	return cmp.Or(cmp.Compare(a.Audience, b.Audience), cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
 }

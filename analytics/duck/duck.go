@@ -38,6 +38,8 @@ type Engine struct {
 	mu       sync.RWMutex // held for writing while the tables are made anew
 	snapshot int64
 	at       time.Time
+	step     int
+	brought  map[lake.File][]arrival
 }
 
 // Options bound what the engine takes.
@@ -45,6 +47,7 @@ type Options struct {
 	MemoryMiB int    // DuckDB's limit; 0 is 2048
 	Threads   int    // 0 is DuckDB's own choice
 	Temp      string // folder for what does not fit; "" is one beside the lake
+	Step      int    // the fewest persons by whose movements a week may change; 0 is any
 }
 
 // Open starts an engine over a lake, which may still be empty.
@@ -79,7 +82,7 @@ func Open(l *lake.Lake, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open analytics: %w", err)
 	}
-	return &Engine{lake: lake.Open(dir), db: db, templates: templates, snapshot: -1}, nil
+	return &Engine{lake: lake.Open(dir), db: db, templates: templates, snapshot: -1, step: o.Step, brought: map[lake.File][]arrival{}}, nil
 }
 
 // Close ends the engine.
@@ -135,15 +138,22 @@ func (e *Engine) follow(ctx context.Context) error {
 	if e.snapshot == m.Snapshot { // somebody else was first
 		return nil
 	}
-	event := "event_empty.sql"
-	var files []string
-	for _, p := range e.lake.Paths(m, "payments") {
+	event, files := "event_empty.sql", e.lake.Paths(m, "payments")
+	if len(files) > 0 {
 		event = "event.sql"
-		files = append(files, quote(p))
+	}
+	if e.step > 0 {
+		some, err := e.holdBack(ctx, m, files)
+		if err != nil {
+			return fmt.Errorf("lay out the lake: what is held back: %w", err)
+		}
+		if some {
+			event = "event_held.sql"
+		}
 	}
 	for _, name := range []string{event, "payment.sql", "movement.sql"} {
 		var text strings.Builder
-		if err := e.templates.ExecuteTemplate(&text, name, map[string]string{"Files": "[" + strings.Join(files, ", ") + "]"}); err != nil {
+		if err := e.templates.ExecuteTemplate(&text, name, map[string]string{"Files": list(files)}); err != nil {
 			return fmt.Errorf("lay out the lake: %w", err)
 		}
 		if _, err := e.db.ExecContext(ctx, text.String()); err != nil {

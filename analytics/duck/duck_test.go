@@ -44,8 +44,9 @@ func lakeSchema() *arrow.Schema {
 //
 //	kind row payment target person shop yen 2024-06-03T12:30 industry sex age
 //
-// with - for nothing. Every line "commit" is a snapshot of its own.
-func lakeOf(t *testing.T, text string) *lake.Lake {
+// with - for nothing. Every line "commit" is a snapshot of its own, after which
+// each is called.
+func lakeOf(t *testing.T, text string, each ...func(*lake.Lake)) *lake.Lake {
 	t.Helper()
 	schema := lakeSchema()
 	b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
@@ -76,6 +77,9 @@ func lakeOf(t *testing.T, text string) *lake.Lake {
 		}
 		if _, err := w.Commit(lake.Commit{Epoch: 1, At: time.Date(2024, 9, 1, 0, 0, 0, 0, time.UTC)}); err != nil {
 			t.Fatal(err)
+		}
+		for _, f := range each {
+			f(l)
 		}
 	}
 	for line := range strings.Lines(text) {

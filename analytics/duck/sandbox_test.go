@@ -2,6 +2,7 @@ package duck
 
 import (
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -26,7 +27,33 @@ func TestSandbox_HoldsWithoutItsFirstWall(t *testing.T) {
 			t.Error(err)
 		}
 	}()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	called := make(chan struct{})
+	go func() {
+		defer close(called)
+		if c, err := l.Accept(); err == nil {
+			t.Error("somebody called over the network")
+			_ = c.Close() // it is a failure already
+		}
+	}()
+	defer func() {
+		_ = l.Close() // Accept returns
+		<-called
+	}()
 	for _, text := range []string{
+		"SELECT * FROM read_csv('http://" + l.Addr().String() + "/x.csv')",
+		"SELECT * FROM read_parquet('http://" + l.Addr().String() + "/x.parquet')",
+		"SELECT * FROM 'https://" + l.Addr().String() + "/x.parquet'",
+		"SELECT * FROM read_parquet('s3://bucket/x.parquet')",
+		"ATTACH 'http://" + l.Addr().String() + "/x.db'",
+		"COPY (SELECT 1) TO 'http://" + l.Addr().String() + "/x.csv'",
+		"INSTALL httpfs FROM 'http://" + l.Addr().String() + "'",
+		"LOAD '" + filepath.Join(dir, "x.duckdb_extension") + "'",
+		"SET threads = 64",
+		"SET custom_extension_repository = 'http://" + l.Addr().String() + "'",
 		"SELECT * FROM read_csv('" + secret + "')",
 		"SELECT * FROM read_text('/etc/passwd')",
 		"SELECT * FROM glob('/*')",

@@ -40,6 +40,9 @@ var (
 	errSessions = say(codes.ResourceExhausted,
 		"同時に開けるセッションの数を超えました。使い終わった接続を閉じてください。",
 		"too many sessions are open: close connections that are not in use")
+	errUsedUp = say(codes.ResourceExhausted,
+		"この利用許可で受け取れる行数またはバイト数の総量を使い切るため、返しません。集計して量を減らすか、事務局に新しい許可を求めてください。"+gateJa,
+		"the answer is more than what is left of the grant's rows or bytes in all, so none of it is sent: aggregate it, or ask the office for a new grant; "+gateEn)
 	errWrites = say(codes.PermissionDenied,
 		"データの更新・取り込み・トランザクションはできません。SELECT と CREATE TEMP TABLE … AS SELECT だけを実行します。",
 		"nothing can be written, loaded or put in a transaction: only SELECT and CREATE TEMP TABLE … AS SELECT run")
@@ -85,6 +88,8 @@ func outcome(err error, timeout time.Duration) (string, error) {
 	case errors.As(err, &refusal):
 		return "refused", say(codes.PermissionDenied, "この文は実行できません（"+refusal.Ja+"）。実行できるのは許可された表への SELECT だけです。"+gateJa,
 			refusal.Error()+"; only SELECT on the granted tables runs; "+gateEn)
+	case errors.Is(err, ErrUsedUp):
+		return "used_up", errUsedUp
 	case errors.As(err, &large):
 		return "too_large", say(codes.ResourceExhausted,
 			fmt.Sprintf("回答が上限（%d %s）を超えるため返しません。集計するか LIMIT で絞ってください。回答は持ち出しではありません。", large.limit, large.what[0])+gateJa,

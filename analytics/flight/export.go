@@ -98,7 +98,14 @@ func (x Export) Write(ctx context.Context) (done Entry, err error) {
 		failed.Outcome, _ = outcome(err, 0)
 		return done, errors.Join(fmt.Errorf("export: %w", err), x.Store.Append(ctx, failed))
 	}
-	if err := x.Store.Append(ctx, done); err != nil { // what is not in the log has not left
+	if err := x.Store.Take(ctx, done); err != nil { // what is not in the log has not left
+		failed := done
+		failed.Kind, failed.SHA256, failed.Outcome = Answered, "", "error"
+		if errors.Is(err, ErrUsedUp) {
+			failed.Outcome = "used_up"
+			err = errors.Join(fmt.Errorf("%w: %d rows and %d bytes in this file, after %d and %d of %d and %d", err, done.Rows, done.Bytes,
+				g.Used.Rows, g.Used.Bytes, g.Most.Rows, g.Most.Bytes), x.Store.Append(ctx, failed))
+		}
 		return done, fmt.Errorf("export: %w", err)
 	}
 	if err := os.Link(tmp, done.File); err != nil {

@@ -17,7 +17,6 @@ import (
 	"math/big"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -121,6 +120,7 @@ type house struct {
 	failing sync.Map // kinds of entries that cannot be written
 	onEntry func(flight.Entry)
 	address string
+	most    flight.Volume // of new grants; zero is plenty
 	mu      sync.Mutex
 	clock   time.Time
 }
@@ -136,6 +136,14 @@ func (h *house) Append(ctx context.Context, e flight.Entry) error {
 	return h.store.Append(ctx, e)
 }
 
+// Take implements flight.Store, and fails like Append.
+func (h *house) Take(ctx context.Context, e flight.Entry) error {
+	if _, fails := h.failing.Load(e.Kind); fails {
+		return errors.New("the disk is full")
+	}
+	return h.store.Take(ctx, e)
+}
+
 // shaky is the true store, but for a log that may fail.
 type shaky struct {
 	*sqlstore.Store
@@ -144,6 +152,9 @@ type shaky struct {
 
 // Append implements flight.Log.
 func (s shaky) Append(ctx context.Context, e flight.Entry) error { return s.h.Append(ctx, e) }
+
+// Take implements flight.Store.
+func (s shaky) Take(ctx context.Context, e flight.Entry) error { return s.h.Take(ctx, e) }
 
 func (h *house) now() time.Time {
 	h.mu.Lock()
@@ -196,7 +207,10 @@ func (h *house) grant(id string, basis flight.Basis, tables ...string) {
 	h.t.Helper()
 	now := h.now()
 	g := flight.Grant{ID: id, Name: "解析 太郎", Organisation: "めぐり大学", Basis: basis, Purpose: "回遊の分析", Tables: tables,
-		TokenDigest: digest(id), CreatedAt: now, From: now, Until: now.Add(time.Hour)}
+		TokenDigest: digest(id), CreatedAt: now, From: now, Until: now.Add(time.Hour), Most: h.most}
+	if h.most == (flight.Volume{}) {
+		g.Most = flight.Volume{Rows: 10_000_000, Bytes: 4 << 30}
+	}
 	if err := errors.Join(g.Check(now), h.store.PutGrant(context.Background(), g)); err != nil {
 		h.t.Fatal(err)
 	}
@@ -775,7 +789,8 @@ func TestServe_SurvivesOddMessages(t *testing.T) {
 
 func TestGrant_Check(t *testing.T) {
 	now := time.Now()
-	good := flight.Grant{Name: "n", Organisation: "o", Basis: flight.Contract, Purpose: "p", Tables: []string{"event"}, From: now, Until: now.Add(time.Hour)}
+	good := flight.Grant{Name: "n", Organisation: "o", Basis: flight.Contract, Purpose: "p", Tables: []string{"event"}, From: now, Until: now.Add(time.Hour),
+		Most: flight.Volume{Rows: 1, Bytes: 1}}
 	if err := good.Check(now); err != nil {
 		t.Error(err)
 	}
@@ -785,6 +800,8 @@ func TestGrant_Check(t *testing.T) {
 		"no end":        func(g *flight.Grant) { g.Until = time.Time{} },
 		"too long":      func(g *flight.Grant) { g.Until = now.AddDate(2, 0, 0) },
 		"no table":      func(g *flight.Grant) { g.Tables = nil },
+		"no rows":       func(g *flight.Grant) { g.Most.Rows = 0 },
+		"no bytes":      func(g *flight.Grant) { g.Most.Bytes = -1 },
 		"unknown table": func(g *flight.Grant) { g.Tables = []string{"resident"} },
 	} {
 		g := good
@@ -916,89 +933,5 @@ func TestExport_LeavesWithLabelAndRecord(t *testing.T) {
 	}
 	if left, err := filepath.Glob(filepath.Join(h.dir, ".export-*")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %q, %v", left, err)
-	}
-}
-
-// python is an interpreter that has the outside client, installed once.
-func python(t *testing.T) string {
-	t.Helper()
-	absent := func(what string, err error, out []byte) {
-		t.Helper()
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s: %v\n%s", what, err, out)
-		}
-		t.Skipf("%s: %v: this test needs python3 with venv, and PyPI once", what, err)
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		absent("find the cache folder", err, nil)
-	}
-	packages := []string{"adbc-driver-flightsql==1.13.0", "adbc-driver-manager==1.13.0", "pyarrow==26.0.1"}
-	dir := filepath.Join(cache, "meguri-test", "adbc-"+digest(strings.Join(packages, " "))[:12])
-	program := filepath.Join(dir, "bin", "python")
-	ready := filepath.Join(dir, "ready")
-	if _, err := os.Stat(ready); err == nil {
-		return program
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	if out, err := exec.CommandContext(ctx, "python3", "-m", "venv", "--clear", dir).CombinedOutput(); err != nil {
-		absent("make a Python environment", err, out)
-	}
-	install := append([]string{"-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"}, packages...)
-	if out, err := exec.CommandContext(ctx, program, install...).CombinedOutput(); err != nil {
-		absent("install the ADBC driver", err, out)
-	}
-	if err := os.WriteFile(ready, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return program
-}
-
-// TestOutsideClient works with a driver that none of us wrote: ADBC's for
-// Flight SQL, from Python.
-func TestOutsideClient_ADBC(t *testing.T) {
-	program := python(t)
-	h := build(t, flight.Options{})
-	h.grant("g", flight.Contract, "event", "payment")
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	command := exec.CommandContext(ctx, program, filepath.Join("testdata", "client.py"), "grpc://"+h.address, "g")
-	var stderr bytes.Buffer
-	command.Stderr = &stderr
-	out, err := command.Output()
-	if err != nil {
-		t.Fatalf("%v\n%s\n%s", err, out, &stderr)
-	}
-	got := map[string]string{}
-	for line := range bytes.Lines(out) {
-		var said struct {
-			What  string          `json:"what"`
-			Value json.RawMessage `json:"value"`
-		}
-		if err := json.Unmarshal(line, &said); err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-		got[said.What] = string(said.Value)
-	}
-	for what, want := range map[string]string{
-		"server":      `"meguri"`,
-		"tables":      `["event", "payment"]`,
-		"columns":     `18`,
-		"rows":        `[{"kind": "cancel", "n": 300, "yen": 60500}, {"kind": "pay", "n": 3000, "yen": 578500}]`,
-		"label":       lake.Label,
-		"bound":       `[{"n": 1400}]`,
-		"many":        `[3300, 0, 399]`,
-		"temporary":   `[{"n": 2700}]`,
-		"read_csv":    "実行できません",
-		"insert":      "SELECT",
-		"too many":    "100000 rows",
-		"ingest":      "no matching",
-		"after":       `[{"one": 1}]`,
-		"wrong token": "meguri analyst grant",
-	} {
-		if !strings.Contains(got[what], want) {
-			t.Errorf("%s: got %s, want %s", what, got[what], want)
-		}
 	}
 }

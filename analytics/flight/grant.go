@@ -46,7 +46,15 @@ type Grant struct {
 	From         time.Time
 	Until        time.Time
 	RevokedAt    time.Time // zero while it is not
+	Most         Volume    // of all answers and files together, from beginning to end
+	Used         Volume    // of it; the store counts
 }
+
+// Volume is how much has left, or may.
+type Volume struct{ Rows, Bytes int64 }
+
+// Room reports whether anything more may leave under a grant.
+func (g Grant) Room() bool { return g.Used.Rows < g.Most.Rows && g.Used.Bytes < g.Most.Bytes }
 
 // longestGrant is how long a grant may last. Work that goes on is granted anew.
 const longestGrant = 366 * 24 * time.Hour
@@ -66,6 +74,9 @@ func (g Grant) Check(now time.Time) error {
 	}
 	if g.Until.Sub(g.From) > longestGrant {
 		return errors.New("a grant lasts for a year at most: make a new one when it ends")
+	}
+	if g.Most.Rows < 1 || g.Most.Bytes < 1 {
+		return errors.New("a grant says how many rows and bytes it gives in all, at least 1 of each")
 	}
 	if len(g.Tables) == 0 {
 		return errors.New("a grant names at least one table")
@@ -125,7 +136,7 @@ type Entry struct {
 	Rows       int64
 	Bytes      int64
 	Took       time.Duration
-	Outcome    string // "ok", "refused", "timeout", "memory", "too_large", "error", "cancelled"
+	Outcome    string // "ok", "refused", "timeout", "memory", "too_large", "used_up", "error", "cancelled"
 	Client     string // network address
 	Recipient  string // of a provision, as File and SHA256 are
 	File       string
@@ -137,8 +148,11 @@ func (g Grant) entry(kind Kind, at time.Time) Entry {
 	return Entry{At: at, Kind: kind, Grant: g.ID, Who: g.Name + " (" + g.Organisation + ")", Basis: g.Basis, Purpose: g.Purpose}
 }
 
-// ErrNotFound is a grant that does not exist.
-var ErrNotFound = errors.New("there is no such grant")
+// Errors of a store.
+var (
+	ErrNotFound = errors.New("there is no such grant")
+	ErrUsedUp   = errors.New("the grant's rows or bytes are used up")
+)
 
 // Log takes entries and never lets go of one.
 type Log interface {
@@ -154,6 +168,10 @@ type Store interface {
 	GrantByToken(ctx context.Context, digest string) (Grant, error)
 	Grants(ctx context.Context) ([]Grant, error)
 	Revoke(ctx context.Context, id string, at time.Time) error
+	// Take appends an entry about what is about to leave, and counts its rows and
+	// bytes, in one transaction. When the grant has not so much left it does
+	// neither and returns ErrUsedUp.
+	Take(ctx context.Context, e Entry) error
 	// Entries are those of a grant, or all for "", after a number.
 	Entries(ctx context.Context, grant string, after int64, limit int) ([]Entry, error)
 }
@@ -162,7 +180,8 @@ type Store interface {
 // one that is taken back.
 func (g Grant) MadeEntry() Entry {
 	e := g.entry(Granted, g.CreatedAt)
-	e.Outcome, e.Text = "ok", "until "+g.Until.UTC().Format(time.RFC3339)+", tables "+strings.Join(g.Tables, ",")
+	e.Outcome = "ok"
+	e.Text = fmt.Sprintf("until %s, tables %s, at most %d rows and %d bytes", g.Until.UTC().Format(time.RFC3339), strings.Join(g.Tables, ","), g.Most.Rows, g.Most.Bytes)
 	return e
 }
 

@@ -1,8 +1,10 @@
 package flight
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync/atomic"
@@ -104,15 +106,33 @@ func (s *Server) open(ctx context.Context, c *connection, g Grant) (*session, er
 }
 
 // append enters something in the log, or nothing goes on.
-func (s *Server) append(ctx context.Context, e Entry) error {
+func (s *Server) append(ctx context.Context, e Entry) error { return s.enter(ctx, e, s.o.Store.Append) }
+
+func (s *Server) enter(ctx context.Context, e Entry, how func(context.Context, Entry) error) error {
 	// Whoever hangs up must not keep his statement out of the log.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	if err := s.o.Store.Append(ctx, e); err != nil {
+	err := how(ctx, e)
+	if err != nil && !errors.Is(err, ErrUsedUp) {
 		s.o.Logger.Error("append to the analysts' log", "error", err.Error())
 		return errNoLog
 	}
-	return nil
+	return err
+}
+
+// take enters an answer that is about to leave and counts it, or enters that it
+// may not leave.
+func (s *Server) take(ctx context.Context, e Entry) error {
+	err := s.enter(ctx, e, s.o.Store.Take)
+	if !errors.Is(err, ErrUsedUp) {
+		return err
+	}
+	var told error
+	e.Outcome, told = outcome(err, 0)
+	if err := s.append(ctx, e); err != nil {
+		return err
+	}
+	return told
 }
 
 func (c *session) entry(kind Kind) Entry {
@@ -243,9 +263,11 @@ func (c *session) run(ctx context.Context, text string, args []any) (a *answer, 
 		}
 		began := c.entry(Began)
 		began.Statement = c.id + "/" + strconv.FormatInt(c.statements.Add(1), 10)
-		began.Text, began.Parameters, began.Outcome = text, parameters(args), "ok"
-		if err := c.s.append(ctx, began); err != nil {
-			return err
+		began.Text, began.Parameters = text, parameters(args)
+		var full error
+		began.Outcome, full = c.room(ctx)
+		if err := c.s.append(ctx, began); err != nil || full != nil {
+			return cmp.Or(err, full)
 		}
 		start := time.Now()
 		a = &answer{}
@@ -259,6 +281,9 @@ func (c *session) run(ctx context.Context, text string, args []any) (a *answer, 
 				ended.Outcome = "refused"
 			}
 		}
+		if err == nil {
+			return c.s.take(ctx, ended)
+		}
 		if logged := c.s.append(ctx, ended); logged != nil {
 			return logged
 		}
@@ -269,6 +294,19 @@ func (c *session) run(ctx context.Context, text string, args []any) (a *answer, 
 		a = nil
 	}
 	return a, err
+}
+
+// room says whether anything more may leave, before the work of making it. The
+// store has the last word.
+func (c *session) room(ctx context.Context) (word string, told error) {
+	g, err := c.s.o.Store.Grant(ctx, c.grant.ID)
+	switch {
+	case err != nil:
+		return "error", errNoStore
+	case !g.Room():
+		return outcome(ErrUsedUp, 0)
+	}
+	return "ok", nil
 }
 
 // stillInForce looks the grant up once more.

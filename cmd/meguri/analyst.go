@@ -115,21 +115,23 @@ Times are Japan's. Tables: ` + strings.Join(duck.SandboxTables, ", ") + ` (defau
 	c.Flags().StringVar(&g.Purpose, "purpose", "", "what for, in words (利用目的)")
 	c.Flags().StringVar(&from, "from", "", "when it begins, in Japan (default: now)")
 	c.Flags().StringVar(&until, "until", "", "when it ends, in Japan (期限)")
+	c.Flags().Int64Var(&g.Most.Rows, "total-rows", 10_000_000, "the most rows of all answers and files together (総行数)")
+	c.Flags().Int64Var(&g.Most.Bytes, "total-bytes", 4<<30, "the most bytes of them (総バイト数)")
 	c.Flags().StringSliceVar(&g.Tables, "tables", []string{"payment", "movement"}, "tables that may be read")
 	return c
 }
 
 func (p *program) analystListCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "list grants with their state", Args: cobra.NoArgs,
+		Use: "list", Short: "list grants with their state, and how much of each is used", Args: cobra.NoArgs,
 		RunE: p.withAnalysts(func(ctx context.Context, _ *app, store *sqlstore.Store) error {
 			grants, err := store.Grants(ctx)
 			if err != nil {
 				return err
 			}
 			for _, g := range grants {
-				fmt.Fprintf(p.stdout, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", g.ID, g.State(time.Now()), g.Basis, g.Name, g.Organisation,
-					g.Until.In(japan).Format(minuteLayout), strings.Join(g.Tables, ","), g.Purpose)
+				fmt.Fprintf(p.stdout, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d of %d rows\t%d of %d bytes\t%s\n", g.ID, g.State(time.Now()), g.Basis, g.Name,
+					g.Organisation, g.Until.In(japan).Format(minuteLayout), strings.Join(g.Tables, ","), g.Used.Rows, g.Most.Rows, g.Used.Bytes, g.Most.Bytes, g.Purpose)
 			}
 			return nil
 		}),

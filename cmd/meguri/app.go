@@ -142,7 +142,11 @@ func (a *app) gate(ctx context.Context) (*disclosure.Gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	engine, err := duck.Open(a.lake(), duck.Options{})
+	rules, err := disclosure.RulesFor(disclosure.City)
+	if err != nil {
+		return nil, err
+	}
+	engine, err := duck.Open(a.lake(), duck.Options{Step: int(rules.MinPersons)})
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -21,86 +22,128 @@ import (
 
 func (p *program) gateCommand() *cobra.Command {
 	gate := &cobra.Command{Use: "gate", Short: "what was released, and whether anybody can work back from it"}
-	var format, lang string
-	var intervals, needless bool
-	var audience, reader string
+	var a auditing
 	attack := &cobra.Command{
 		Use:   "audit [FILE]",
 		Short: "try to find out what released tables hide",
-		Long: `Plays the attackers against all tables of a dossier together, and prints what they
-find out. Without a file it takes everything in the register that an audience has
-been given. The dossier and the report are the office's: they tell who paid what.
+		Long: `Plays the attackers against released tables, and prints what they find out. Without
+a file it takes everything in the register, by who can put it together: the public,
+each recipient, each two and all of them with what is public, the city, each shop.
+With a file it takes the tables of a dossier. Dossiers and reports are the office's: they
+tell who paid what.
 
 The exit code is 0 only when every hidden cell was shown to be protected. It is 1
-when some is not, and also when the audit did not come to its end.`,
+when some is not, and also when the audit did not come to its end, or a release
+cannot be audited any more since its data have changed.`,
 		Example: `  meguri gate audit
-  meguri gate audit --audience recipient --reader acme
+  meguri gate audit --reader acme
   meguri gate audit dossier.json --format json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			write, ok := map[string]func(*audit.Report, io.Writer) error{
-				"text": func(r *audit.Report, w io.Writer) error { return r.Text(w, lang) },
-				"json": (*audit.Report).JSON,
-			}[format]
-			if !ok {
-				return usageError{fmt.Errorf("gate audit: the format %q is not there: text or json", format)}
+			if a.format != "text" && a.format != "json" {
+				return usageError{fmt.Errorf("gate audit: the format %q is not there: text or json", a.format)}
 			}
-			if lang != "ja" && lang != "en" {
-				return usageError{fmt.Errorf("gate audit: the language %q is not there: ja or en", lang)}
+			if a.lang != "ja" && a.lang != "en" {
+				return usageError{fmt.Errorf("gate audit: the language %q is not there: ja or en", a.lang)}
 			}
-			look := func(name string, d *dossier.Dossier) error {
-				r, err := audit.Audit(cmd.Context(), d, audit.Options{Intervals: intervals, Needless: needless})
-				if err != nil {
-					return fmt.Errorf("audit %s: %w", name, err)
-				}
-				if err := write(r, p.stdout); err != nil {
-					return fmt.Errorf("write the report: %w", err)
-				}
-				if !r.Protected {
-					return fmt.Errorf("%s must not be published: %d violations", name, len(r.Violations))
-				}
-				return nil
-			}
+			a.out = p.stdout
+			ctx, cancel := context.WithTimeout(cmd.Context(), a.timeout)
+			defer cancel()
 			if len(args) == 1 {
-				f, err := os.Open(args[0])
-				if err != nil {
-					return err
-				}
-				defer f.Close()
-				d, err := dossier.Read(f)
-				if err != nil {
-					return fmt.Errorf("read %s: %w", args[0], err)
-				}
-				return look(args[0], d)
+				return a.file(ctx, args[0])
 			}
-			return p.with(func(a *app) error {
-				gate, err := a.gate(cmd.Context())
+			return p.with(func(app *app) error {
+				gate, err := app.gate(ctx)
 				if err != nil {
 					return err
 				}
-				all, err := gate.Dossiers(cmd.Context(), disclosure.Audience(audience), reader)
-				if err != nil {
-					return err
+				all, err := gate.Holdings(ctx)
+				if len(all) == 0 && err == nil {
+					fmt.Fprintln(p.stderr, "nothing was released yet")
 				}
-				if len(all) == 0 {
-					fmt.Fprintf(p.stderr, "nothing was released to %s yet that stays as it is\n", audience)
-				}
-				var faults []error
-				for i, d := range all {
-					faults = append(faults, look(fmt.Sprintf("%s, group %d of %d", audience, i+1, len(all)), d))
-				}
-				return errors.Join(faults...)
+				return errors.Join(err, a.holdings(ctx, all))
 			})
 		},
 	}
-	attack.Flags().StringVar(&audience, "audience", string(disclosure.Public), "whose releases: public or recipient")
-	attack.Flags().StringVar(&reader, "reader", "", "which recipient")
-	attack.Flags().StringVar(&format, "format", "text", "text or json")
-	attack.Flags().StringVar(&lang, "lang", "ja", "ja or en")
-	attack.Flags().BoolVar(&intervals, "intervals", false, "work out the whole range of every hidden cell; this takes longer")
-	attack.Flags().BoolVar(&needless, "needless", false, "list hidden cells that protect nothing; this takes an audit for each")
+	attack.Flags().StringVar(&a.reader, "reader", "", "only what this recipient has a part in, or public, city, or shop and its ID")
+	attack.Flags().StringVar(&a.format, "format", "text", "text or json")
+	attack.Flags().StringVar(&a.lang, "lang", "ja", "ja or en")
+	attack.Flags().BoolVar(&a.intervals, "intervals", false, "work out the whole range of every hidden cell; this takes longer")
+	attack.Flags().BoolVar(&a.needless, "needless", false, "list hidden cells that protect nothing; this takes an audit for each")
+	attack.Flags().DurationVar(&a.timeout, "timeout", time.Hour, "the longest that it may take; what was not audited by then is not protected")
 	gate.AddCommand(attack, p.gateRegisterCommand())
 	return gate
+}
+
+// auditing is how to audit, and where the reports go.
+type auditing struct {
+	out                  io.Writer
+	reader, format, lang string
+	intervals, needless  bool
+	timeout              time.Duration
+}
+
+func (a *auditing) file(ctx context.Context, name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	d, err := dossier.Read(f)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	return a.look(ctx, name, d)
+}
+
+// holdings audits everything that readers have between them, to the end,
+// whatever is found.
+func (a *auditing) holdings(ctx context.Context, all []disclosure.Holding) error {
+	var faults []error
+	looked := false
+	for _, h := range all {
+		if a.reader != "" && !slices.Contains(h.Who, a.reader) {
+			continue
+		}
+		looked = true
+		for i, d := range h.Dossiers {
+			faults = append(faults, a.look(ctx, fmt.Sprintf("%s, group %d of %d", strings.Join(h.Who, " with "), i+1, len(h.Dossiers)), d))
+		}
+	}
+	if a.reader != "" && !looked {
+		faults = append(faults, fmt.Errorf("gate audit: nothing that can be audited was released to %q", a.reader))
+	}
+	return errors.Join(faults...)
+}
+
+// look audits a dossier. It returns nil only when all in it is protected.
+func (a *auditing) look(ctx context.Context, name string, d *dossier.Dossier) error {
+	r, err := audit.Audit(ctx, d, audit.Options{Intervals: a.intervals, Needless: a.needless})
+	if err != nil {
+		return fmt.Errorf("audit %s: %w", name, err)
+	}
+	r.Of = name
+	if err := map[string]func() error{
+		"text": func() error { return r.Text(a.out, a.lang) },
+		"json": func() error { return r.JSON(a.out) },
+	}[a.format](); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	if !r.Protected {
+		return fmt.Errorf("%s: not protected: %d violations, in %s", name, len(r.Violations), strings.Join(violated(r), "; "))
+	}
+	return nil
+}
+
+// violated are the releases of a report's violations.
+func violated(r *audit.Report) (releases []string) {
+	for _, v := range r.Violations {
+		for _, c := range v.Cells {
+			releases = append(releases, c.Table)
+		}
+	}
+	slices.Sort(releases)
+	return slices.Compact(releases)
 }
 
 // attack refuses a release in which an attacker finds something.
@@ -127,9 +170,9 @@ func (p *program) gateRegisterCommand() *cobra.Command {
 					return err
 				}
 				w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-				fmt.Fprintln(w, "released\trules\treader\tmetric\tcut\tfrom\tto\tcells\thidden\thash")
-				err = register.All(cmd.Context(), func(r disclosure.Record) error {
-					_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", r.At.In(time.Local).Format(time.DateTime), r.Rules, r.Reader, r.Metric,
+				fmt.Fprintln(w, "no.\treleased\trules\treader\tmetric\tcut\tfrom\tto\tcells\thidden\thash")
+				_, err = register.All(cmd.Context(), func(r disclosure.Record) error {
+					_, err := fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", r.Number, r.At.In(time.Local).Format(time.DateTime), r.Rules, r.Reader, r.Metric,
 						r.Cut, r.From, r.To, r.Cells, r.Hidden, r.Hash[:16])
 					return err
 				})
@@ -166,9 +209,8 @@ office's, and stand in nothing that others get.`,
 					return err
 				}
 				var found *disclosure.Explained
-				at := int64(0)
-				err = register.All(cmd.Context(), func(r disclosure.Record) error {
-					if at++; at != number {
+				last, err := register.All(cmd.Context(), func(r disclosure.Record) error {
+					if r.Number != number {
 						return nil
 					}
 					e, err := disclosure.Explain(number, r)
@@ -179,7 +221,7 @@ office's, and stand in nothing that others get.`,
 					return err
 				}
 				if found == nil {
-					return fmt.Errorf("gate register show: there is no release %d; the last one is %d", number, at)
+					return fmt.Errorf("gate register show: there is no release %d; the last one is %d", number, last)
 				}
 				if !reasons {
 					found.Cells = nil

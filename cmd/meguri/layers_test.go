@@ -64,6 +64,7 @@ var layers = []layer{
 	{"internal/ledgerbench", []string{"ledger/...", "internal/sqldb"}, "loads on the ledger"},
 	{"internal/simplex", nil, "a solver knows numbers"},
 	{"internal/gatebench", []string{"analytics/disclosure/suppress", "analytics/disclosure/audit", "analytics/disclosure/dossier"}, "tables to measure the gate on"},
+	{"internal/flightdrivers", nil, "drivers of others know nothing of ours"},
 	{"internal/democity", []string{"openapi/wallet", "openapi/wallet/...", "pseudonymize/lake"}, "the demo lives through the API, like any client"},
 }
 

@@ -17,6 +17,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/text/encoding/japanese"
+
+	"meguri/internal/flightdrivers"
 )
 
 var update = flag.Bool("update", false, "write the scripts' golden files anew")
@@ -43,9 +45,18 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			e.Setenv("POLICY", policy)
-			return nil
+			python, err := flightdrivers.Python()
+			e.Setenv("PYTHON", python)
+			return err
 		},
 		Condition: func(cond string) (bool, error) {
+			if cond == "adbc" {
+				err := flightdrivers.ADBC()
+				if err != nil && os.Getenv("CI") == "true" {
+					return false, err
+				}
+				return err == nil, nil
+			}
 			if cond != "data" {
 				return false, fmt.Errorf("unknown condition %q", cond)
 			}

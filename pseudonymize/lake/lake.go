@@ -92,10 +92,8 @@ func (l *Lake) path(f File) string { return filepath.Join(l.dir, filepath.FromSl
 // Paths are the files of a table as paths of the file system.
 func (l *Lake) Paths(m Manifest, table string) []string {
 	var paths []string
-	for _, f := range m.Files {
-		if f.Table == table {
-			paths = append(paths, l.path(f))
-		}
+	for _, f := range m.Table(table) {
+		paths = append(paths, l.path(f))
 	}
 	return paths
 }

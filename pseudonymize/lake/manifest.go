@@ -40,25 +40,31 @@ type Manifest struct {
 // format is the layout that this version writes. Format 1 had payments alone.
 const format = 2
 
+// Table are the files of a table.
+func (m Manifest) Table(name string) (files []File) {
+	for _, f := range m.Files {
+		if f.Table == name {
+			files = append(files, f)
+		}
+	}
+	return files
+}
+
 // Rows is the number of rows in a table.
 func (m Manifest) Rows(table string) (n int64) {
-	for _, f := range m.Files {
-		if f.Table == table {
-			n += f.Rows
-		}
+	for _, f := range m.Table(table) {
+		n += f.Rows
 	}
 	return n
 }
 
 // Months are the first and the last month that a table has rows of, or "".
 func (m Manifest) Months(table string) (first, last string) {
-	for _, f := range m.Files {
-		if f.Table == table {
-			if first == "" || f.Month < first {
-				first = f.Month
-			}
-			last = max(last, f.Month)
+	for _, f := range m.Table(table) {
+		if first == "" || f.Month < first {
+			first = f.Month
 		}
+		last = max(last, f.Month)
 	}
 	return first, last
 }

@@ -14,6 +14,7 @@ const Format = "meguri-audit/1"
 // Report is what an audit found. It exists only if the audit came to its end.
 type Report struct {
 	Format    string `json:"format"`
+	Of        string `json:"of,omitempty"` // what was audited, in the caller's words
 	Protected bool   `json:"protected"`
 
 	Tables    int `json:"tables"`

@@ -104,6 +104,9 @@ func (r *Report) Text(w io.Writer, lang string) error {
 	p := message.NewPrinter(language.English)
 	var b strings.Builder
 	line := func(format string, a ...any) { b.WriteString(p.Sprintf(format, a...) + "\n") }
+	if r.Of != "" {
+		line("── %s", r.Of)
+	}
 	if r.Protected {
 		line(t.protected)
 	} else {

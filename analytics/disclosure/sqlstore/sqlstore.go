@@ -56,7 +56,7 @@ func (s *Store) Append(ctx context.Context, r disclosure.Record, after int64) (n
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		if r.Frozen && last != after {
+		if after != disclosure.Any && last != after {
 			return disclosure.ErrMoved
 		}
 		number = last + 1
@@ -74,24 +74,12 @@ func link(before string, r disclosure.Record) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Frozen implements disclosure.Register.
-func (s *Store) Frozen(ctx context.Context, f func(disclosure.Record) error) (last int64, err error) {
-	err = s.All(ctx, func(r disclosure.Record) error {
-		last++
-		if !r.Frozen {
-			return nil
-		}
-		return f(r)
-	})
-	return last, err
-}
-
-// All calls f with every entry, in order, after it has checked the chain up to
-// it. It returns ErrChain at the first entry that does not fit.
-func (s *Store) All(ctx context.Context, f func(disclosure.Record) error) (err error) {
+// All implements disclosure.Register. It checks the chain up to each entry, and
+// returns ErrChain at the first one that does not fit.
+func (s *Store) All(ctx context.Context, f func(disclosure.Record) error) (last int64, err error) {
 	rows, err := s.db.QueryContext(ctx, s.sql.Get("releases"))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	before := ""
@@ -99,18 +87,18 @@ func (s *Store) All(ctx context.Context, f func(disclosure.Record) error) (err e
 		var r disclosure.Record
 		var at int64
 		var chain string
-		if err := rows.Scan(&at, &r.Audience, &r.Reader, &r.Rules, &r.Metric, &r.From, &r.To, &r.Cut, &r.Snapshot, &r.Cells, &r.Hidden, &r.Frozen,
+		if err := rows.Scan(&r.Number, &at, &r.Audience, &r.Reader, &r.Rules, &r.Metric, &r.From, &r.To, &r.Cut, &r.Snapshot, &r.Cells, &r.Hidden, &r.Frozen,
 			&r.Hash, &chain, &r.Body); err != nil {
-			return err
+			return 0, err
 		}
 		r.At = time.UnixMicro(at).UTC()
 		if link(before, r) != chain || disclosure.HashOf(r.Body) != r.Hash {
-			return fmt.Errorf("%w: the entry of %s, %s", ErrChain, r.At.Format(time.RFC3339), r.Metric)
+			return 0, fmt.Errorf("%w: the entry of %s, %s", ErrChain, r.At.Format(time.RFC3339), r.Metric)
 		}
-		before = chain
+		last, before = r.Number, chain
 		if err := f(r); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return rows.Err()
+	return last, rows.Err()
 }

@@ -48,7 +48,7 @@ func testRegister(t *testing.T, db *sqldb.DB) {
 					}
 					return
 				}
-				if after, err = s.Frozen(ctx, func(disclosure.Record) error { return nil }); err != nil {
+				if after, err = s.All(ctx, func(disclosure.Record) error { return nil }); err != nil {
 					t.Error(err)
 					return
 				}
@@ -57,18 +57,26 @@ func testRegister(t *testing.T, db *sqldb.DB) {
 	}
 	wg.Wait()
 	seen := map[int]bool{}
-	if err := s.All(ctx, func(r disclosure.Record) error {
-		if want := record(r.Cells); fmt.Sprint(want) != fmt.Sprint(r) {
+	next := int64(0)
+	if last, err := s.All(ctx, func(r disclosure.Record) error {
+		if next++; r.Number != next {
+			t.Errorf("entry %d is number %d", next, r.Number)
+		}
+		want := record(r.Cells)
+		want.Number = r.Number
+		if fmt.Sprint(want) != fmt.Sprint(r) {
 			t.Errorf("got %v, want %v", r, want)
 		}
 		seen[r.Cells] = true
 		return nil
-	}); err != nil || len(seen) != 20 {
-		t.Errorf("%d entries, %v", len(seen), err)
+	}); err != nil || len(seen) != 20 || last != 20 {
+		t.Errorf("%d entries, the last is %d, %v", len(seen), last, err)
 	}
-	frozen := 0
-	if last, err := s.Frozen(ctx, func(disclosure.Record) error { frozen++; return nil }); err != nil || frozen != 10 || last != 20 {
-		t.Errorf("%d frozen entries, %v", frozen, err)
+	if _, err := s.Append(ctx, record(20), 7); !errors.Is(err, disclosure.ErrMoved) {
+		t.Errorf("after an entry that is not the last: got %v, want ErrMoved", err)
+	}
+	if n, err := s.Append(ctx, record(20), disclosure.Any); err != nil || n != 21 {
+		t.Errorf("after any: number %d, %v", n, err)
 	}
 	for _, text := range []string{"UPDATE releases SET hidden_count = 0", "DELETE FROM releases"} {
 		if _, err := db.ExecContext(ctx, text); err == nil {
@@ -84,7 +92,7 @@ func testRegister(t *testing.T, db *sqldb.DB) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.All(ctx, func(disclosure.Record) error { return nil }); !errors.Is(err, sqlstore.ErrChain) {
+	if _, err := s.All(ctx, func(disclosure.Record) error { return nil }); !errors.Is(err, sqlstore.ErrChain) {
 		t.Errorf("got %v, want ErrChain", err)
 	}
 }

@@ -6,6 +6,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
@@ -49,7 +50,8 @@ func (s *Store) Migrations() []sqldb.Migration { return s.steps }
 func (s *Store) PutGrant(ctx context.Context, g flight.Grant) error {
 	return s.db.InTx(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, s.sql.Get("insert_grant"), g.ID, g.Name, g.Organisation, string(g.Basis), g.Purpose,
-			strings.Join(g.Tables, ","), g.TokenDigest, micros(g.CreatedAt), micros(g.From), micros(g.Until), micros(g.RevokedAt))
+			strings.Join(g.Tables, ","), g.TokenDigest, micros(g.CreatedAt), micros(g.From), micros(g.Until), micros(g.RevokedAt),
+			g.Most.Rows, g.Most.Bytes)
 		if err != nil {
 			return fmt.Errorf("enter grant: %w", err)
 		}
@@ -104,6 +106,20 @@ func (s *Store) Append(ctx context.Context, e flight.Entry) error {
 	return s.db.InTx(ctx, func(tx *sql.Tx) error { return s.append(ctx, tx, e) })
 }
 
+// Take appends an entry and counts what leaves by it; see flight.Store.
+func (s *Store) Take(ctx context.Context, e flight.Entry) error {
+	return s.db.InTx(ctx, func(tx *sql.Tx) error {
+		done, err := tx.ExecContext(ctx, s.sql.Get("use_grant"), e.Rows, e.Bytes, e.Grant)
+		if err != nil {
+			return fmt.Errorf("count what leaves: %w", err)
+		}
+		if n, err := done.RowsAffected(); err != nil || n != 1 {
+			return cmp.Or(err, flight.ErrUsedUp)
+		}
+		return s.append(ctx, tx, e)
+	})
+}
+
 func (s *Store) append(ctx context.Context, tx *sql.Tx, e flight.Entry) error {
 	_, err := tx.ExecContext(ctx, s.sql.Get("append_log"), micros(e.At), string(e.Kind), e.Grant, e.Who, string(e.Basis), e.Purpose,
 		e.Session, e.Statement, clean(e.Text), clean(e.Parameters), e.Snapshot, e.Rows, e.Bytes, e.Took.Microseconds(), e.Outcome,
@@ -144,7 +160,8 @@ func scanGrant(row interface{ Scan(...any) error }) (flight.Grant, error) {
 	var g flight.Grant
 	var tables string
 	var created, from, until, revoked int64
-	err := row.Scan(&g.ID, &g.Name, &g.Organisation, &g.Basis, &g.Purpose, &tables, &g.TokenDigest, &created, &from, &until, &revoked)
+	err := row.Scan(&g.ID, &g.Name, &g.Organisation, &g.Basis, &g.Purpose, &tables, &g.TokenDigest, &created, &from, &until, &revoked,
+		&g.Most.Rows, &g.Most.Bytes, &g.Used.Rows, &g.Used.Bytes)
 	if errors.Is(err, sql.ErrNoRows) {
 		return g, flight.ErrNotFound
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,6 +22,46 @@ func TestMain(m *testing.M) { sqldbtest.Main(m) }
 func TestStore_SQLite(t *testing.T)   { testStore(t, sqldbtest.SQLite(t)) }
 func TestStore_Postgres(t *testing.T) { testStore(t, sqldbtest.Postgres(t)) }
 
+func TestMigrate_CountsWhatWasUsed_SQLite(t *testing.T)   { testUsedBefore(t, sqldbtest.SQLite(t)) }
+func TestMigrate_CountsWhatWasUsed_Postgres(t *testing.T) { testUsedBefore(t, sqldbtest.Postgres(t)) }
+
+// Grants from before there were totals have used what the log says.
+func testUsedBefore(t *testing.T, db *sqldb.DB) {
+	ctx := context.Background()
+	old := fstest.MapFS{}
+	for _, name := range []string{"up.sqlite.sql", "up.postgres.sql", "check.sql", "notes.md"} {
+		text, err := os.ReadFile(filepath.Join("migrations", "0001_analysts", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		old["migrations/0001_analysts/"+name] = &fstest.MapFile{Data: text}
+	}
+	if _, err := sqldb.Migrate(ctx, db, "analysts", old, "migrations"); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{
+		"INSERT INTO analyst_grants VALUES ('an-1', 'n', 'o', 'contract', 'p', 'event', 'd', 1, 1, 2, 0), ('an-2', 'n', 'o', 'contract', 'p', 'event', 'e', 1, 1, 2, 0)",
+		`INSERT INTO analyst_log (at, kind, grant_id, who, basis, purpose, session_id, statement_id, statement, parameters, snapshot, row_count, byte_count,
+			took_us, outcome, client, recipient, file, sha256) VALUES
+			(1, 'answer', 'an-1', '', '', '', '', '', '', '', 1, 7, 70, 1, 'ok', '', '', '', ''),
+			(1, 'answer', 'an-1', '', '', '', '', '', '', '', 1, 100, 900, 1, 'too_large', '', '', '', ''),
+			(1, 'provision', 'an-1', '', '', '', '', '', '', '', 1, 3, 30, 1, 'ok', '', '', '', '')`,
+	} {
+		if _, err := db.ExecContext(ctx, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := sqlstore.Open(ctx, db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]flight.Volume{"an-1": {Rows: 10, Bytes: 100}, "an-2": {}} {
+		if g, err := s.Grant(ctx, id); err != nil || g.Used != want || !g.Room() {
+			t.Errorf("%s: used %+v, %v, want %+v", id, g.Used, err, want)
+		}
+	}
+}
+
 func testStore(t *testing.T, db *sqldb.DB) {
 	ctx := context.Background()
 	s, err := sqlstore.Open(ctx, db)
@@ -28,7 +70,8 @@ func testStore(t *testing.T, db *sqldb.DB) {
 	}
 	at := time.Date(2026, 4, 1, 9, 0, 0, 0, time.UTC)
 	g := flight.Grant{ID: "an-1", Name: "解析太郎", Organisation: "大学", Basis: flight.JointUse, Purpose: "回遊の分析",
-		Tables: []string{"event", "payment"}, TokenDigest: "d1", CreatedAt: at, From: at, Until: at.Add(time.Hour)}
+		Tables: []string{"event", "payment"}, TokenDigest: "d1", CreatedAt: at, From: at, Until: at.Add(time.Hour),
+		Most: flight.Volume{Rows: 10, Bytes: 100}}
 	if err := s.PutGrant(ctx, g); err != nil {
 		t.Fatal(err)
 	}
@@ -63,20 +106,50 @@ func testStore(t *testing.T, db *sqldb.DB) {
 	if err := s.Revoke(ctx, "an-2", at); !errors.Is(err, flight.ErrNotFound) {
 		t.Errorf("revoke an unknown grant: got %v", err)
 	}
+	take := func(rows, bytes int64) error {
+		return s.Take(ctx, flight.Entry{At: at, Kind: flight.Answered, Grant: "an-1", Rows: rows, Bytes: bytes, Outcome: "ok"})
+	}
+	taken := make(chan error, 12)
+	for range cap(taken) {
+		go func() { taken <- take(3, 10) }()
+	}
+	left := 0
+	for range cap(taken) {
+		if err := <-taken; err == nil {
+			left++
+		} else if !errors.Is(err, flight.ErrUsedUp) {
+			t.Error(err)
+		}
+	}
+	if left != 3 { // 9 rows of 10
+		t.Errorf("%d of 12 at a time were given, want 3", left)
+	}
+	if err := take(1, 71); !errors.Is(err, flight.ErrUsedUp) {
+		t.Errorf("one byte too many: got %v", err)
+	}
+	if err := take(1, 70); err != nil {
+		t.Errorf("the last row and byte: %v", err)
+	}
+	if err := s.Take(ctx, flight.Entry{At: at, Grant: "an-2"}); !errors.Is(err, flight.ErrUsedUp) {
+		t.Errorf("of a grant that is not there: got %v", err)
+	}
+	if g, err := s.Grant(ctx, "an-1"); err != nil || g.Used != g.Most || g.Room() {
+		t.Errorf("used %+v of %+v, %v", g.Used, g.Most, err)
+	}
 	grants, err := s.Grants(ctx)
 	if err != nil || len(grants) != 1 || !grants[0].RevokedAt.Equal(at.Add(time.Minute)) {
 		t.Errorf("grants: got %+v, %v", grants, err)
 	}
 	log, err := s.Entries(ctx, "an-1", 0, 10)
-	if err != nil || len(log) != 3 {
-		t.Fatalf("got %d entries, %v, want grant, answer, revoke", len(log), err)
+	if err != nil || len(log) != 7 {
+		t.Fatalf("got %d entries, %v, want grant, answer, revoke and 4 answers", len(log), err)
 	}
 	e.Number = log[1].Number
 	if diff := cmp.Diff(e, log[1]); diff != "" || log[0].Kind != flight.Granted || log[2].Kind != flight.Revoked {
 		t.Errorf("the log is %+v: %s", log, diff)
 	}
-	if rest, err := s.Entries(ctx, "", log[1].Number, 10); err != nil || len(rest) != 2 {
-		t.Errorf("after a number: got %d, %v, want 2", len(rest), err)
+	if rest, err := s.Entries(ctx, "", log[1].Number, 10); err != nil || len(rest) != 6 {
+		t.Errorf("after a number: got %d, %v, want 6", len(rest), err)
 	}
 	for _, text := range []string{"UPDATE analyst_log SET outcome = 'x'", "DELETE FROM analyst_log"} {
 		if _, err := db.Exec(text); err == nil {

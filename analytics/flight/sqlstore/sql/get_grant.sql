@@ -1,3 +1,4 @@
 -- One grant, whatever its state.
-SELECT id, name, organisation, basis, purpose, tables, token_digest, created_at, begins_at, ends_at, revoked_at
+SELECT id, name, organisation, basis, purpose, tables, token_digest, created_at, begins_at, ends_at, revoked_at,
+       most_rows, most_bytes, used_rows, used_bytes
 FROM analyst_grants WHERE id = $1

@@ -1,3 +1,4 @@
 -- Whose token it is.
-SELECT id, name, organisation, basis, purpose, tables, token_digest, created_at, begins_at, ends_at, revoked_at
+SELECT id, name, organisation, basis, purpose, tables, token_digest, created_at, begins_at, ends_at, revoked_at,
+       most_rows, most_bytes, used_rows, used_bytes
 FROM analyst_grants WHERE token_digest = $1
