@@ -1,5 +1,6 @@
 // Package gatebench makes the tables on which the gate is measured: payments of
-// a made-up city, by district, industry and age, in three sizes.
+// a made-up city, by district, industry and age, in three sizes, and counts of
+// persons in two and three dimensions.
 package gatebench
 
 import (

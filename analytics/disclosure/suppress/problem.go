@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"math"
 	"slices"
 )
@@ -13,7 +12,7 @@ import (
 // acts as one: a holding with several shops is one.
 type Contribution struct {
 	Respondent int32
-	Amount     float64 // ≥ 0, in the unit of the table
+	Amount     float64 // in the unit of the table; ≥ 0, unless the problem has a floor
 }
 
 // Fate is what may become of a cell.
@@ -51,22 +50,49 @@ type Problem struct {
 	// Unit is the least that a respondent may not know of a sensitive cell in which
 	// others have a part, so that it cannot compute the cell.
 	Unit float64
+	// Whole says that amounts are whole numbers, as those of persons are, and that
+	// attackers know it: the other tables that prove the protection are whole, too.
+	// Persons are counted once in a cell, so the leaves of a table of persons are
+	// those that are in the same cells, and Up and Down are by how many its counts
+	// must be uncertain.
+	Whole bool
+	// Floor is what everybody knows a leaf to be at least, and what others than
+	// oneself have in it. It is 0 unless amounts can be negative, as with payments
+	// that were cancelled later; -Inf is that nobody knows anything.
+	Floor float64
+	// Codes may tell where each leaf stands in one table: a code for each dimension.
+	// It is what large tables are protected by; it is never believed.
+	Codes [][]int32
 }
 
 // ErrMalformed says that a problem is not one.
 var ErrMalformed = errors.New("the tables cannot be protected as they are given")
 
 func (p *Problem) check() error {
+	if !(p.Floor <= 0) {
+		return fmt.Errorf("%w: its floor is above 0, or no number", ErrMalformed)
+	}
+	if p.Codes != nil && len(p.Codes) != len(p.Leaves) {
+		return fmt.Errorf("%w: it has codes of %d leaves, and %d leaves", ErrMalformed, len(p.Codes), len(p.Leaves))
+	}
 	for i, leaf := range p.Leaves {
+		sum := 0.0
 		for k, c := range leaf {
+			sum += c.Amount
 			switch {
 			case math.IsNaN(c.Amount) || math.IsInf(c.Amount, 0):
 				return fmt.Errorf("%w: leaf %d has a contribution that is no number", ErrMalformed, i)
-			case c.Amount < 0:
-				return fmt.Errorf("%w: leaf %d has a negative contribution", ErrMalformed, i)
+			case c.Amount < 0 && p.Floor == 0:
+				return fmt.Errorf("%w: leaf %d has a negative contribution, and there is no floor that says how far everybody knows amounts to go: "+
+					"set it off against what was paid, or name the floor", ErrMalformed, i)
+			case p.Whole && c.Amount != math.Trunc(c.Amount):
+				return fmt.Errorf("%w: leaf %d has a contribution that is not whole", ErrMalformed, i)
 			case k > 0 && leaf[k-1].Respondent >= c.Respondent:
 				return fmt.Errorf("%w: leaf %d names a respondent twice or out of order", ErrMalformed, i)
 			}
+		}
+		if sum < p.Floor {
+			return fmt.Errorf("%w: leaf %d is below the floor that everybody knows", ErrMalformed, i)
 		}
 	}
 	for _, l := range p.Open {
@@ -94,14 +120,19 @@ func (p *Problem) check() error {
 // model is a problem without what cannot move: leaves that are nobody's are
 // known to be 0 but for open ones, and cells over the same leaves are one.
 type model struct {
+	p       *Problem
 	percent float64
 	unit    float64
+	whole   bool
+	floor   float64
+	leaf    []int32   // the problem's leaf that each of these is
+	codes   [][]int32 // of each leaf, or nil
 	value   []float64 // of each leaf
 	parts   [][]Contribution
 	cells   []Cell
 	origin  [][]int32 // the problem's cells that each of these stands for
 	of      [][]int32 // cells of each leaf
-	total   []float64 // of each cell
+	total   []float64 // of each cell, in absolute amounts
 	single  []int32   // of each leaf: the cell that is the leaf, or -1
 }
 
@@ -109,29 +140,36 @@ func newModel(p *Problem) (*model, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	m := &model{percent: p.Percent, unit: p.Unit}
+	m := &model{p: p, percent: p.Percent, unit: p.Unit, whole: p.Whole, floor: p.Floor}
 	number := make([]int32, len(p.Leaves))
 	open := make([]bool, len(p.Leaves))
 	for _, l := range p.Open {
 		open[l] = true
 	}
+	var gross []float64 // of each leaf, in absolute amounts
 	for i, leaf := range p.Leaves {
-		sum := 0.0
+		sum, all := 0.0, 0.0
 		for _, c := range leaf {
 			sum += c.Amount
+			all += math.Abs(c.Amount)
 		}
-		if number[i] = -1; sum > 0 || open[i] {
+		if number[i] = -1; all > 0 || open[i] {
 			number[i] = int32(len(m.value))
+			gross = append(gross, all)
+			m.leaf = append(m.leaf, int32(i))
+			if p.Codes != nil {
+				m.codes = append(m.codes, p.Codes[i])
+			}
 			m.value = append(m.value, sum)
 			m.parts = append(m.parts, leaf)
 		}
 	}
 	m.of = make([][]int32, len(m.value))
-	seed := maphash.MakeSeed()
-	known := map[uint64][]int32{}
+	known := make(map[uint64][]int32, len(p.Cells))
+	var leaves []int32
 	for i := range p.Cells {
 		c := p.Cells[i]
-		leaves := make([]int32, 0, len(c.Leaves))
+		leaves = leaves[:0]
 		for _, l := range c.Leaves {
 			if number[l] >= 0 {
 				leaves = append(leaves, number[l])
@@ -140,12 +178,11 @@ func newModel(p *Problem) (*model, error) {
 		if len(leaves) == 0 {
 			continue
 		}
-		var h maphash.Hash
-		h.SetSeed(seed)
+		key, at := uint64(14695981039346656037), int32(-1) // FNV, four bytes at a time
 		for _, l := range leaves {
-			maphash.WriteComparable(&h, l)
+			key = (key ^ uint64(l)) * 1099511628211
+			key ^= key >> 29
 		}
-		key, at := h.Sum64(), int32(-1)
 		for _, k := range known[key] {
 			if slices.Equal(m.cells[k].Leaves, leaves) {
 				at = k
@@ -155,13 +192,13 @@ func newModel(p *Problem) (*model, error) {
 		if at < 0 {
 			at = int32(len(m.cells))
 			known[key] = append(known[key], at)
-			c.Leaves = leaves
+			c.Leaves = slices.Clone(leaves)
 			m.cells = append(m.cells, c)
 			m.origin = append(m.origin, []int32{int32(i)})
 			sum := 0.0
 			for _, l := range leaves {
 				m.of[l] = append(m.of[l], at)
-				sum += m.value[l]
+				sum += gross[l]
 			}
 			m.total = append(m.total, sum)
 			continue
@@ -170,13 +207,13 @@ func newModel(p *Problem) (*model, error) {
 		one.Cost += c.Cost
 		one.Up, one.Down = max(one.Up, c.Up), max(one.Down, c.Down)
 		one.Sensitive = one.Sensitive || c.Sensitive
+		m.origin[at] = append(m.origin[at], int32(i))
 		if c.Fate != Free {
 			if one.Fate != Free && one.Fate != c.Fate {
-				return nil, &InfeasibleError{Cells: []int{int(m.origin[at][0]), i}}
+				return nil, m.contradiction(at)
 			}
 			one.Fate = c.Fate
 		}
-		m.origin[at] = append(m.origin[at], int32(i))
 	}
 	m.single = make([]int32, len(m.value))
 	for l := range m.single {
@@ -189,22 +226,15 @@ func newModel(p *Problem) (*model, error) {
 		}
 		if c.Sensitive {
 			if c.Fate == Shown {
-				return nil, &InfeasibleError{Cells: []int{int(m.origin[i][0])}}
+				return nil, m.contradiction(int32(i))
 			}
 			c.Fate = Withheld
+			if m.whole {
+				c.Up, c.Down = math.Ceil(c.Up), math.Ceil(c.Down)
+			}
 		}
 	}
 	return m, nil
-}
-
-// InfeasibleError says that some cells cannot be protected while others must be
-// published.
-type InfeasibleError struct {
-	Cells []int // sensitive ones that stay open
-}
-
-func (e *InfeasibleError) Error() string {
-	return fmt.Sprintf("%d sensitive cells cannot be protected beside the cells that must be published", len(e.Cells))
 }
 
 // own is a respondent's part of a leaf.
@@ -217,7 +247,8 @@ func (m *model) own(leaf, respondent int32) float64 {
 	return parts[i].Amount
 }
 
-// parties are the amounts of the respondents in a cell, the largest first.
+// parties are the amounts of the respondents in a cell, the largest first. Who
+// dominates a cell is judged by absolute amounts.
 func (m *model) parties(cell int32) []Contribution {
 	sums := map[int32]float64{}
 	for _, l := range m.cells[cell].Leaves {
@@ -230,7 +261,7 @@ func (m *model) parties(cell int32) []Contribution {
 		all = append(all, Contribution{r, a})
 	}
 	slices.SortFunc(all, func(a, b Contribution) int {
-		return cmp.Or(cmp.Compare(b.Amount, a.Amount), cmp.Compare(a.Respondent, b.Respondent))
+		return cmp.Or(cmp.Compare(math.Abs(b.Amount), math.Abs(a.Amount)), cmp.Compare(a.Respondent, b.Respondent))
 	})
 	return all
 }

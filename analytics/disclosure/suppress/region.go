@@ -106,7 +106,7 @@ func (k *prover) solve(d demand) move {
 		n := len(r.leaves)
 		k.lower, k.upper = grow(k.lower, n), grow(k.upper, n)
 		for j, l := range r.leaves {
-			own, all := k.least(l, d.attacker)
+			own, all := k.m.least(l, d.attacker)
 			if k.lower[j], k.upper[j] = own-k.m.value[l], math.Inf(1); all {
 				k.lower[j], k.upper[j] = 0, 0
 			}
@@ -119,7 +119,18 @@ func (k *prover) solve(d demand) move {
 		}
 		_, status := r.solver.Maximize(objective, k.lower, k.upper, d.need)
 		if status == simplex.Reached {
-			return r.move(r.solver.Movement())
+			if mv := k.m.settle(r.move(r.solver.Movement())); mv != nil {
+				return mv
+			}
+			// Where the goal cuts an edge there are halves. Corners are whole, as a rule.
+			for j := range k.upper {
+				k.upper[j] = min(k.upper[j], 2*d.need)
+			}
+			if _, status = r.solver.Maximize(objective, k.lower, k.upper, math.Inf(1)); status == simplex.Optimal {
+				if mv := k.m.settle(r.move(r.solver.Movement())); mv != nil && k.meets(mv, d) {
+					return mv
+				}
+			}
 		}
 		if n < size { // it was everything
 			return nil
@@ -138,6 +149,25 @@ func (r *region) move(terms []simplex.Term) move {
 	}
 	slices.SortFunc(mv, func(a, b simplex.Term) int { return cmp.Compare(a.Column, b.Column) })
 	return mv
+}
+
+// settle makes a movement of whole numbers of one that should be, but for
+// rounding. It returns nil when it is not.
+func (m *model) settle(mv move) move {
+	if !m.whole {
+		return mv
+	}
+	var out move
+	for _, t := range mv {
+		v := math.Round(t.Value)
+		if math.Abs(t.Value-v) > still {
+			return nil
+		}
+		if v != 0 {
+			out = append(out, simplex.Term{Column: t.Column, Value: v})
+		}
+	}
+	return out
 }
 
 func grow[T any](list []T, n int) []T {

@@ -15,17 +15,28 @@ import (
 func (k *prover) hide(d demand) (cells []int32, mv move, ok bool) {
 	blocks := func(c int32) bool { return !k.m.cells[c].Sensitive && !(k.hidden[c] && k.m.cells[c].Fate == Withheld) }
 	all := func(int32) bool { return true }
-	for _, size := range []int{120, 600, 3000, len(k.m.value)} {
+	price := func(c int32) float64 {
+		switch {
+		case k.m.cells[c].Fate == Shown:
+			return -1
+		case k.hidden[c]:
+			return 0
+		}
+		return k.m.cells[c].Cost
+	}
+	const most = 30_000 // what has no proof among so many leaves is not waited for
+	for _, size := range []int{120, 600, 3000, min(most, len(k.m.value))} {
 		k.wide.around(k.m, d.cell, size, blocks, all)
-		if cells, mv, ok = k.cross(d); ok || len(k.wide.leaves) == len(k.m.value) {
+		if cells, mv, ok = k.cross(d, price); ok || len(k.wide.leaves) == len(k.m.value) {
 			break
 		}
 	}
 	return cells, mv, ok
 }
 
-// cross looks within the region.
-func (k *prover) cross(d demand) (cells []int32, mv move, ok bool) {
+// cross looks within the region. The price of crossing a cell is negative when
+// it must not be crossed.
+func (k *prover) cross(d demand, price func(int32) float64) (cells []int32, mv move, ok bool) {
 	const pull = 1e4 // what the shift is worth, beside the dearest cell crossed once
 	m, r := k.m, k.wide
 	target := int32(len(r.rows))
@@ -44,7 +55,7 @@ func (k *prover) cross(d demand) (cells []int32, mv move, ok bool) {
 	plus := make([]int32, len(r.rows))
 	scale := 0.0
 	for i, c := range r.rows {
-		if plus[i] = -1; m.cells[c].Fate != Shown {
+		if plus[i] = -1; price(c) >= 0 {
 			plus[i] = a.Column(-1, int32(i))
 			a.Column(1, int32(i))
 			scale = max(scale, m.cells[c].Cost)
@@ -56,7 +67,7 @@ func (k *prover) cross(d demand) (cells []int32, mv move, ok bool) {
 		upper[j] = math.Inf(1)
 	}
 	for j, l := range r.leaves {
-		own, whole := k.least(l, d.attacker)
+		own, whole := k.m.least(l, d.attacker)
 		if lower[j], upper[j] = own-m.value[l], math.Inf(1); whole {
 			lower[j], upper[j] = 0, 0
 		}
@@ -71,12 +82,18 @@ func (k *prover) cross(d demand) (cells []int32, mv move, ok bool) {
 	for round := range 3 {
 		objective := []simplex.Term{{Column: t, Value: d.sign * pull}}
 		for i, c := range r.rows {
-			if plus[i] < 0 || k.hidden[c] {
+			if plus[i] < 0 {
 				continue
 			}
-			w := m.cells[c].Cost / scale
+			w := price(c) / scale
 			if round > 0 {
 				w /= weight[i]/d.need + 0.02
+			}
+			if round > 0 && m.whole { // short ways are whole, as a rule
+				w += float64(round) / 100
+			}
+			if w == 0 {
+				continue
 			}
 			objective = append(objective, simplex.Term{Column: plus[i], Value: -w}, simplex.Term{Column: plus[i] + 1, Value: -w})
 		}
@@ -92,11 +109,10 @@ func (k *prover) cross(d demand) (cells []int32, mv move, ok bool) {
 		if math.Abs(moved[t]) < d.need*(1-1e-9) {
 			break
 		}
-		ok = true
 		var crossed []int32
 		cost := 0.0
 		for i, c := range r.rows {
-			if weight[i] = 0; plus[i] < 0 || k.hidden[c] {
+			if weight[i] = 0; plus[i] < 0 || price(c) == 0 {
 				continue
 			}
 			if weight[i] = math.Abs(moved[plus[i]] - moved[plus[i]+1]); weight[i] > still {
@@ -104,8 +120,13 @@ func (k *prover) cross(d demand) (cells []int32, mv move, ok bool) {
 				cost += m.cells[c].Cost
 			}
 		}
+		whole := m.settle(r.move(terms))
+		if whole == nil {
+			continue
+		}
+		ok = true
 		if cost < best {
-			best, cells, mv = cost, crossed, r.move(terms)
+			best, cells, mv = cost, crossed, whole
 		}
 		if len(crossed) <= 1 {
 			break

@@ -55,6 +55,9 @@ type prover struct {
 	changes []float64 // of each cell, for spread
 
 	solved int // linear programmes
+
+	boxes *boxes // of large tables
+	hasty bool   // nothing but boxes is looked for
 }
 
 func newProver(m *model, hidden []bool, pool []move) *prover {
@@ -130,6 +133,14 @@ func (k *prover) find(d demand) *proof {
 			}
 		}
 	}
+	if mv := k.box(d); mv != nil {
+		p := &proof{move: mv}
+		k.keep(p, d)
+		return p
+	}
+	if k.hasty {
+		return nil
+	}
 	mv := k.greedy(d)
 	if mv == nil {
 		if mv = k.solve(d); mv == nil {
@@ -161,13 +172,23 @@ func (k *prover) change(mv move, cell int32) float64 {
 }
 
 // least is what an attacker knows that a leaf has at least, and whether it knows
-// the leaf.
-func (k *prover) least(leaf, attacker int32) (own float64, all bool) {
+// the leaf: the others in it are no less than the floor. If they are, the attacker
+// is taken to know that the leaf is no smaller than it is.
+func (m *model) least(leaf, attacker int32) (least float64, all bool) {
 	if attacker == outsider {
-		return 0, false
+		return m.floor, false
 	}
-	own = k.m.own(leaf, attacker)
-	return own, len(k.m.parts[leaf]) == 1 && own > 0
+	own := m.own(leaf, attacker)
+	return math.Min(m.value[leaf], m.floor+math.Max(0, own)), len(m.parts[leaf]) == 1 && own != 0
+}
+
+// factor is how many times a move that changes a cell has to be made to meet a
+// demand.
+func (m *model) factor(d demand, change float64) float64 {
+	if m.whole {
+		return math.Copysign(math.Ceil(d.need/math.Abs(change)-still), d.sign*change)
+	}
+	return d.sign * d.need / change
 }
 
 // meets reports whether a move, enlarged or turned round as need be, meets a
@@ -177,13 +198,13 @@ func (k *prover) meets(mv move, d demand) bool {
 	if math.Abs(change) < still {
 		return false
 	}
-	factor := d.sign * d.need / change
+	factor := k.m.factor(d, change)
 	for _, t := range mv {
 		by := factor * t.Value
 		if math.Abs(by) < still {
 			continue
 		}
-		own, all := k.least(t.Column, d.attacker)
+		own, all := k.m.least(t.Column, d.attacker)
 		if all || k.m.value[t.Column]+by < own-still {
 			return false
 		}
@@ -224,6 +245,9 @@ func (k *prover) greedy(d demand) move {
 	for _, s := range steps {
 		mv := k.pool[s.move]
 		far := min(k.far(mv, s.rate, d.attacker), rest/math.Abs(s.rate))
+		if k.m.whole {
+			far = min(math.Floor(k.far(mv, s.rate, d.attacker)+still), math.Ceil(rest/math.Abs(s.rate)-still))
+		}
 		if far <= 0 {
 			continue
 		}
@@ -255,7 +279,7 @@ func (k *prover) far(mv move, rate float64, attacker int32) float64 {
 	far := math.Inf(1)
 	for _, t := range mv {
 		v := math.Copysign(1, rate) * t.Value
-		own, all := k.least(t.Column, attacker)
+		own, all := k.m.least(t.Column, attacker)
 		switch {
 		case all:
 			return 0
@@ -308,9 +332,9 @@ func (k *prover) spread(p *proof) {
 	ahead, back := math.Inf(1), math.Inf(1)
 	for _, t := range p.move {
 		if t.Value < 0 {
-			ahead = min(ahead, (k.m.value[t.Column]+still)/-t.Value)
+			ahead = min(ahead, (k.m.value[t.Column]-k.m.floor+still)/-t.Value)
 		} else {
-			back = min(back, (k.m.value[t.Column]+still)/t.Value)
+			back = min(back, (k.m.value[t.Column]-k.m.floor+still)/t.Value)
 		}
 	}
 	for _, c := range k.sum(p.move) {
@@ -320,7 +344,7 @@ func (k *prover) spread(p *proof) {
 			continue
 		}
 		k.open[c] = slices.DeleteFunc(k.open[c], func(d demand) bool {
-			factor := d.sign * d.need / change
+			factor := k.m.factor(d, change)
 			if factor > ahead || -factor > back {
 				return false
 			}
@@ -366,14 +390,17 @@ func (k *prover) inside(cell, respondent int32, parties []Contribution) (demand,
 	own, largest := 0.0, 0.0
 	for _, c := range parties {
 		if c.Respondent == respondent {
-			own = c.Amount
+			own = math.Abs(c.Amount)
 		} else {
-			largest = max(largest, c.Amount)
+			largest = max(largest, math.Abs(c.Amount))
 		}
 	}
 	need := k.m.unit
 	if k.m.percent > 0 {
 		need = max(need, own+(1+k.m.percent/100)*largest-k.m.total[cell])
+	}
+	if k.m.whole {
+		need = math.Ceil(need)
 	}
 	return demand{cell, respondent, 1, need}, largest > 0 && need > still
 }

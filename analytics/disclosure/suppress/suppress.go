@@ -8,6 +8,10 @@
 // true one and in which the cell is as much larger or smaller as its protection
 // asks; where there is none, repair hides the cheapest cells with which there
 // is. Clean-up publishes again whatever no proof needs.
+//
+// Elimination is too slow for large tables. There the proofs come first: every
+// sensitive cell gets the cheapest box through it, a movement between the corners
+// of which no sum changes, and what the boxes stand on is hidden.
 package suppress
 
 import (
@@ -25,30 +29,46 @@ type Result struct {
 	Secondary int    // hidden to protect others
 	Proofs    int    // other tables that show the protection
 	Solved    int    // linear programmes
+
+	shifts [][]*proof // of each cell of the problem
+	leaf   []int32    // the problem's leaf that each of the proofs' is
 }
 
 // Protect decides which cells to hide. The error is an *InfeasibleError when
 // what must be shown gives sensitive cells away.
 func Protect(p *Problem) (*Result, error) {
+	if p.Whole {
+		return protect(p, largeWhole)
+	}
+	return protect(p, large)
+}
+
+// From so many cells on elimination takes too long, and boxes are looked for
+// instead. Boxes are whole, so tables of whole numbers are better off with them
+// sooner.
+const large, largeWhole = 100_000, 5_000
+
+func protect(p *Problem, large int) (*Result, error) {
 	m, err := newModel(p)
 	if err != nil {
 		return nil, err
 	}
-	basis, hidden, open := eliminate(m)
-	if open != nil {
-		return nil, m.infeasible(open)
+	var k *prover
+	if len(m.cells) >= large {
+		k = m.boxed()
 	}
-	k := merged(proveAll(m, hidden, basis.movements()))
+	if k == nil {
+		basis, hidden, open := eliminate(m)
+		if open != nil {
+			return nil, m.infeasible(m.bare(open))
+		}
+		k = merged(proveAll(m, hidden, basis.movements()))
+	}
 	for len(k.failed) > 0 {
 		failed := k.failed
 		k.failed = nil
 		if hopeless := k.repair(failed); len(hopeless) > 0 {
-			var cells []int32
-			for _, d := range hopeless {
-				cells = append(cells, d.cell)
-			}
-			slices.Sort(cells)
-			return nil, m.infeasible(slices.Compact(cells))
+			return nil, m.infeasible(hopeless)
 		}
 		cells := map[int32]bool{}
 		for _, d := range failed {
@@ -59,11 +79,19 @@ func Protect(p *Problem) (*Result, error) {
 		}
 	}
 	k.clean()
-	r := &Result{Hidden: make([]bool, len(p.Cells)), Solved: k.solved}
+	return k.result(len(p.Cells)), nil
+}
+
+// result is what was decided, for the cells of the problem.
+func (k *prover) result(cells int) *Result {
+	m := k.m
+	r := &Result{Hidden: make([]bool, cells), Solved: k.solved, shifts: make([][]*proof, cells), leaf: m.leaf}
 	for i, h := range k.hidden {
+		alive := slices.DeleteFunc(k.proofs[int32(i)], func(p *proof) bool { return p.dead })
 		for _, o := range m.origin[i] {
-			r.Hidden[o] = h
+			r.Hidden[o], r.shifts[o] = h, alive
 		}
+		r.Proofs += len(alive)
 		switch {
 		case h && m.cells[i].Fate == Withheld:
 			r.Primary += len(m.origin[i])
@@ -71,18 +99,7 @@ func Protect(p *Problem) (*Result, error) {
 			r.Secondary += len(m.origin[i])
 		}
 	}
-	for _, list := range k.proofs {
-		r.Proofs += len(list)
-	}
-	return r, nil
-}
-
-func (m *model) infeasible(cells []int32) error {
-	e := &InfeasibleError{}
-	for _, c := range cells {
-		e.Cells = append(e.Cells, int(m.origin[c][0]))
-	}
-	return e
+	return r
 }
 
 // eliminate hides cells until no sensitive one can be computed: it publishes
@@ -140,6 +157,7 @@ func merged(all []*prover) *prover {
 // clean publishes hidden cells again that no proof needs, or that only proofs
 // need in whose place others can be found, the dearest first.
 func (k *prover) clean() {
+	k.hasty = k.boxes != nil
 	var cells []int32
 	for i, h := range k.hidden {
 		if h && k.m.cells[i].Fate == Free {

@@ -83,6 +83,7 @@ func (t *Table) Problem(percent float64, cost func(value float64, leaves int) fl
 		}
 		slices.SortFunc(parts, func(a, b Contribution) int { return cmp.Compare(a.Respondent, b.Respondent) })
 		p.Leaves = append(p.Leaves, parts)
+		p.Codes = append(p.Codes, t.codes[name])
 		t.ancestors(t.codes[name], func(codes []int32) {
 			var b []byte
 			for _, c := range codes {
@@ -131,13 +132,15 @@ func (t *Table) ancestors(leaf []int32, f func([]int32)) {
 }
 
 // Root is a cost between counting cells and counting what is in them: a cell of
-// a hundred times the value costs ten times as much to hide.
-func Root(value float64, _ int) float64 { return math.Sqrt(value) }
+// a hundred times the value costs ten times as much to hide. What comes to
+// nothing costs a little.
+func Root(value float64, _ int) float64 { return math.Sqrt(math.Max(math.Abs(value), 1e-6)) }
 
 // ByPercent makes the cells sensitive that break the p % rule: the second
 // largest respondent, who knows its own part, must not be able to estimate the
-// largest one's within p %. The protection that a cell needs is what is missing
-// (Handbook on Statistical Disclosure Control, 2nd ed., 4.2.2).
+// largest one's within p %. The protection that a cell needs is what is missing.
+// Negative amounts count as large as positive ones (Handbook on Statistical
+// Disclosure Control, 2nd ed., 4.2.2).
 func (p *Problem) ByPercent() {
 	m := model{parts: p.Leaves, cells: p.Cells}
 	for i := range p.Cells {
@@ -147,9 +150,9 @@ func (p *Problem) ByPercent() {
 		}
 		rest := 0.0
 		for _, c := range parties[min(2, len(parties)):] {
-			rest += c.Amount
+			rest += math.Abs(c.Amount)
 		}
-		if need := p.Percent/100*parties[0].Amount - rest; need > 0 {
+		if need := p.Percent/100*math.Abs(parties[0].Amount) - rest; need > 0 {
 			c := &p.Cells[i]
 			c.Sensitive, c.Up, c.Down = true, max(c.Up, need), max(c.Down, need)
 		}
