@@ -173,6 +173,11 @@ func (e engine) Behind(ctx context.Context, q analytics.Query, p analytics.Party
 	return analyticstest.Behind(table, p), err
 }
 
+// Bounded implements analytics.Bounder: what it gives is within any bound.
+func (e engine) Bounded(ctx context.Context, q analytics.Query, _ analytics.Bound) ([]analytics.Part, error) {
+	return e.Behind(ctx, q, analytics.ByPerson)
+}
+
 // Snapshot implements analytics.Engine.
 func (e engine) Snapshot(context.Context) (int64, error) { return 7, nil }
 

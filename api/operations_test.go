@@ -62,6 +62,7 @@ var story = []struct {
 	{"getTable", call{client: "public", method: "GET", path: "/statistics/v1/metrics/M03/table?from=2026-07-01&to=2026-07-31&by=industry"}, 200, `"state":"suppressed","values":[null`},
 	{"getStructure", call{client: "public", method: "GET", path: "/statistics/v1/structures/M03"}, 200, `"structure_id":"MEGURI:M03_industry_shop_area(1.0.0)"`},
 	{"getContract", call{client: "univ", method: "GET", path: "/statistics/v1/contract"}, 200, `"tables_left":4`},
+	{"countWithNoise", call{client: "univ", method: "POST", path: "/statistics/v1/noisy-counts", body: `{"measure":"yen","period":"2026-07","by":["weekday","hour"],"cost":"1/4"}`}, 200, `"left":"3/4"`},
 	{"getBundle", call{client: "univ", method: "GET", path: "/statistics/v1/bundles/2026-07"}, 200, "manifest.json.sig"},
 	{"getBundleKey", call{method: "GET", path: "/statistics/v1/bundle-key"}, 200, "BEGIN PUBLIC KEY"},
 	{"getShopTable", call{client: "till", method: "GET", path: "/statistics/v1/shops/s-001/metrics/M01a/table?from=2026-07-01&to=2026-07-31&by=week"}, 200, `"peers":{`},

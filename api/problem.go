@@ -260,6 +260,22 @@ var problems = []row{
 		text{"この表は出せません。期間か分類を、公表済みの表と同じ区切りに変えてください。運営事務局は理由を台帳で確認できます。",
 			"It cannot be released. Choose a window or cuts that agree with what is released already. The office can see the reason in the register."},
 		0, []error{disclosure.ErrDiscloses}},
+	{"method-changed", 409, text{"この期間は別の守り方で公表済みです", "The window was published by another method"},
+		text{"同じ期間の件数を、別の守り方（秘匿・丸め・摂動）でもう一度出すと、元の値に近づけてしまいます。公表済みの表を使ってください。",
+			"Counts of one window by two methods (suppression, rounding, perturbation) would come near to the original ones. Use what is published."},
+		0, []error{disclosure.ErrMethodChanged}},
+	{"release-key-missing", 503, text{"摂動の鍵がありません", "The key to perturb with is not there"},
+		text{"何も公開されていません。運営事務局が鍵（keys/release.json）を戻すまで、この表は出せません。",
+			"Nothing was released, and this table cannot be until the office brings the key (keys/release.json) back."},
+		0, []error{disclosure.ErrReleaseKey}},
+	{"noise-question", 400, text{"この形では雑音付きの集計はできません", "This cannot be counted with noise"},
+		text{"指標・期間・分類・cost を確かめてください。店舗や地区の分類では、雑音付きの集計はありません。契約の内容は /statistics/v1/contract で確かめられます。",
+			"Check the measure, the period, the cut and the cost. There are no noisy counts by shops or places. /statistics/v1/contract shows the terms."},
+		0, []error{disclosure.ErrNoise}},
+	{"privacy-budget-used-up", 429, text{"プライバシー予算が足りません", "The privacy budget does not hold that much"},
+		text{"この期間の予算の残りでは答えられません。前と同じ問いには、いつでも同じ答えを返します。残りは /statistics/v1/contract で確かめられます。",
+			"What is left of the budget does not pay for this answer. Questions that were answered before are still answered. /statistics/v1/contract shows what is left."},
+		0, []error{disclosure.ErrBudget}},
 	{"no-rule-set", 500, text{"開示の基準がありません", "There is no rule set for this audience"},
 		text{"何も公開されていません。運営事務局に連絡してください。", "Nothing was released. Tell the operating office."},
 		0, []error{disclosure.ErrNoRuleSet}},
@@ -400,6 +416,10 @@ func (s *server) retryAfter(p row, err error) int {
 	var used *recipient.UsedUp
 	if errors.As(err, &used) {
 		return max(1, int(math.Ceil(used.Again.Sub(s.Now()).Seconds())))
+	}
+	var over *overspent
+	if errors.As(err, &over) && !over.again.IsZero() {
+		return max(1, int(math.Ceil(over.again.Sub(s.Now()).Seconds())))
 	}
 	return p.retry
 }

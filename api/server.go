@@ -37,7 +37,7 @@ type Gate interface {
 }
 
 // Deps is what the server needs of the other rooms. Metrics, Logger, Ready,
-// RetryAfter, Recipients, Releases and BundleKey may be left out; everything else is
+// RetryAfter, Recipients, Releases, Noise and BundleKey may be left out; everything else is
 // needed.
 type Deps struct {
 	Ledger     ledger.Store
@@ -47,6 +47,7 @@ type Deps struct {
 	Gate       Gate
 	Recipients *recipient.Desk    // contracts of third parties; without, everybody gets what is public
 	Releases   Releases           // the register, for the office's page; without, there is none
+	Noise      Noise              // counts with noise for recipients; without, there are none
 	BundleKey  ed25519.PrivateKey // signs bundles; without, there are none
 
 	City      string                   // shown on pages

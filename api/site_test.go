@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ import (
 	"github.com/google/uuid"
 
 	"meguri/analytics/disclosure"
+	"meguri/analytics/disclosure/budget"
 	"meguri/analytics/recipient"
 	"meguri/ledger"
 	"meguri/ledger/programme"
@@ -81,6 +83,7 @@ var testContract = recipient.Contract{
 	Purposes: []recipient.Purpose{{ID: "research", Text: "地域経済の研究"}},
 	Metrics:  []string{"M01a", "M03"}, Cuts: [][]string{{}, {"industry"}, {"weekday", "hour"}}, Windows: []recipient.Kind{recipient.Month},
 	DataFrom: "2026-04-01", From: "2026-07-01", Until: "2026-12-31", Quota: recipient.Quota{TablesADay: 4, DownloadsAMonth: 12},
+	Noise: &disclosure.NoiseTerms{Kind: "epsilon", Budget: "1", Period: "month", Cells: 1, Yen: 5000},
 }
 
 // passwordHash is the hash of password; hashing is slow on purpose.
@@ -136,7 +139,8 @@ func newTestServer(t testing.TB, log *slog.Logger) testServer {
 		Recipients: &recipient.Desk{Store: k, Now: c.Now}, BundleKey: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
 		Ledger: m, Desk: desk, Programmes: m, Registry: m,
 		Gate: &disclosure.Gate{Engine: engine{now: c.Now}, Now: c.Now}, Releases: released,
-		City: "巡り市", Provider: "meguri", Demo: true, Now: c.Now,
+		Noise: &disclosure.Noise{Engine: engine{now: c.Now}, Store: &budget.Memory{}, Random: rand.Reader, Now: c.Now},
+		City:  "巡り市", Provider: "meguri", Demo: true, Now: c.Now,
 		Period: func() (string, string) { return "2026-07-01", "2026-07-31" },
 		Logger: log,
 	})

@@ -119,7 +119,7 @@ func tableOut(t disclosure.Released) (statistics.Table, error) {
 			Audience: string(rules.Audience), Version: rules.Version, MinPersons: rules.MinPersons, MinShops: rules.MinShops,
 			RoundYen: rules.RoundYen, RoundCount: rules.RoundCount, ExplainedAt: "/docs/statistics",
 		},
-		Cells: []statistics.Cell{},
+		Method: statistics.Method(t.Method()), Cells: []statistics.Cell{},
 	}
 	for _, r := range t.Regions() {
 		out.Regions = append(out.Regions, statistics.Region{Dim: statistics.Dimension(r.Dim), Name: r.Name, Areas: r.Areas})

@@ -92,6 +92,11 @@ func (a *statisticsAPI) GetContract(ctx context.Context, _ op.GetContractRequest
 	for _, k := range c.Windows {
 		out.Windows = append(out.Windows, statistics.WindowKind(k))
 	}
+	if c.Noise != nil && a.Noise != nil {
+		if out.Noise, err = a.noiseOut(ctx, c); err != nil {
+			return nil, err
+		}
+	}
 	out.TablesLeft, out.DownloadsLeft, err = a.Recipients.Left(ctx, c)
 	return out, err
 }
@@ -227,7 +232,8 @@ func (a *statisticsAPI) shopTable(ctx context.Context, q analytics.Query, e *rec
 	e.Release = out.Own.ReleaseHash
 	peers, err := a.Gate.Release(ctx, analytics.Query{Metric: q.Metric, From: q.From, To: q.To, By: []string{"industry", "shop_area"}}, disclosure.Public)
 	switch {
-	case errors.Is(err, disclosure.ErrNotOffered), errors.Is(err, disclosure.ErrDiscloses), errors.Is(err, analytics.ErrBadQuery):
+	case errors.Is(err, disclosure.ErrNotOffered), errors.Is(err, disclosure.ErrDiscloses), errors.Is(err, analytics.ErrBadQuery),
+		errors.Is(err, disclosure.ErrMethodChanged), errors.Is(err, disclosure.ErrReleaseKey):
 		return out, nil // the public has no such table
 	case err != nil:
 		return statistics.ShopTable{}, err

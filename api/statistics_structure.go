@@ -43,6 +43,7 @@ func (a *statisticsAPI) GetStructure(ctx context.Context, r op.GetStructureReque
 			{ID: "UNIT_MEASURE", ConceptID: "UNIT_MEASURE", CodeListID: "CL_UNIT"},
 			{ID: "WINDOW", ConceptID: "WINDOW"}, {ID: "RULE_SET", ConceptID: "RULE_SET"},
 			{ID: "AS_OF", ConceptID: "AS_OF"}, {ID: "RELEASE_HASH", ConceptID: "RELEASE_HASH"},
+			{ID: "METHOD", ConceptID: "METHOD", CodeListID: "CL_METHOD"},
 		},
 	}
 	var used []string
@@ -113,6 +114,7 @@ var commonConcepts = []statistics.Code{
 	{ID: "RULE_SET", Ja: "秘匿の基準と版", En: "Rule set and version"},
 	{ID: "AS_OF", Ja: "データの時点", En: "What was known"},
 	{ID: "RELEASE_HASH", Ja: "表の内容のSHA-256", En: "SHA-256 of what the table says"},
+	{ID: "METHOD", Ja: "元の値を変えた方法（なければ秘匿だけ）", En: "How figures were changed; without it, some are suppressed and none changed"},
 }
 
 var commonLists = []statistics.CodeList{
@@ -120,6 +122,8 @@ var commonLists = []statistics.CodeList{
 		{ID: "A", Ja: "通常の値", En: "Normal value"}, {ID: "Q", Ja: "秘匿", En: "Missing value; suppressed"}, {ID: "O", Ja: "未観測", En: "Missing value"}}},
 	{ID: "CL_CONF_STATUS", Ja: "秘匿の状態", En: "Confidentiality status", Codes: []statistics.Code{
 		{ID: "F", Ja: "公表", En: "Free (free for publication)"}, {ID: "C", Ja: "秘匿", En: "Confidential statistical information"}}},
+	{ID: "CL_METHOD", Ja: "元の値を変えた方法", En: "How figures were changed", Codes: []statistics.Code{
+		{ID: string(disclosure.Rounding), Ja: "丸め", En: "Controlled rounding"}, {ID: string(disclosure.CellKey), Ja: "摂動（セルキー法）", En: "Perturbation by cell keys"}}},
 	{ID: "CL_UNIT", Ja: "単位", En: "Unit of measure", Codes: []statistics.Code{
 		{ID: "yen", Ja: "円", En: "Yen"}, {ID: "persons", Ja: "人", En: "Persons"}, {ID: "visits", Ja: "回", En: "Visits"},
 		{ID: "ratio", Ja: "比率", En: "Ratio, 0 to 1"}, {ID: "rate", Ja: "平均", En: "Rate"}, {ID: "count", Ja: "件", En: "Count"}}},

@@ -10,6 +10,8 @@ var (
 	ErrPassphrase = errors.New("the passphrase does not open the keyset")
 	// ErrKeyset: the file is not a keyset of this program.
 	ErrKeyset = errors.New("the file is not a keyset")
+	// ErrSealed: the file is not a sealed secret of the kind that is asked for.
+	ErrSealed = errors.New("the file does not hold that kind of secret")
 	// ErrPolicy: the policy document is not well formed.
 	ErrPolicy = errors.New("the field policy is not well formed")
 )

@@ -57,6 +57,7 @@ type BundleFile struct {
 	From        string `json:"from,omitempty"`
 	To          string `json:"to,omitempty"`
 	RuleSet     string `json:"rule_set,omitempty"`
+	Method      string `json:"method,omitempty"` // none is suppression
 	ReleaseHash string `json:"release_hash,omitempty"`
 	Cells       *int   `json:"cells,omitempty"`
 	HiddenCells *int   `json:"hidden_cells,omitempty"`
@@ -108,17 +109,23 @@ func Bundle(w io.Writer, head Manifest, tables []disclosure.Released, key ed2551
 		return nil
 	}
 	var rules disclosure.RuleSet
+	var changed []disclosure.Released
 	for _, r := range tables {
 		release, err := Hash(r)
 		if err != nil {
 			return "", err
 		}
-		rules = r.Rules()
+		if methodOf(r) != "" {
+			changed = append(changed, r)
+		}
+		if methodOf(r) == "" || rules.Audience == "" {
+			rules = r.Rules()
+		}
 		base := "tables/" + strings.TrimSuffix(CSVName(r), ".csv")
 		cells, hidden := len(r.Cells()), r.Hidden()
 		about := BundleFile{
 			Metric: r.Metric().ID, Cut: strings.Join(r.Query().By, "+"), From: r.Query().From, To: r.Query().To,
-			RuleSet: ruleSet(r), ReleaseHash: release, Cells: &cells, HiddenCells: &hidden,
+			RuleSet: ruleSet(r), Method: string(methodOf(r)), ReleaseHash: release, Cells: &cells, HiddenCells: &hidden,
 		}
 		var text, stat bytes.Buffer
 		if err := SDMXCSV(&text, r); err != nil {
@@ -136,7 +143,7 @@ func Bundle(w io.Writer, head Manifest, tables []disclosure.Released, key ed2551
 			return "", err
 		}
 	}
-	if err := add(BundleFile{Name: readmeName, MediaType: "text/markdown"}, readme(head, rules)); err != nil {
+	if err := add(BundleFile{Name: readmeName, MediaType: "text/markdown"}, readme(head, rules, changed)); err != nil {
 		return "", err
 	}
 	slices.SortFunc(head.Files, func(a, b BundleFile) int { return strings.Compare(a.Name, b.Name) })
@@ -222,14 +229,22 @@ func member(f *zip.File) (_ []byte, err error) {
 
 // readme says in plain words what is in a bundle and how small numbers are
 // protected. The thresholds on shares are the office's, and not told.
-func readme(m Manifest, rules disclosure.RuleSet) []byte {
+func readme(m Manifest, rules disclosure.RuleSet, changed []disclosure.Released) []byte {
 	var b bytes.Buffer
+	methods := func(l tongue) {
+		for i, r := range changed {
+			if i == 0 || changed[i-1].Metric().ID != r.Metric().ID {
+				fmt.Fprintf(&b, "- %s: %s\n", r.Metric().ID, l.protection(r))
+			}
+		}
+	}
 	fmt.Fprintf(&b, "# 統計表 %s\n\n", m.Period)
 	fmt.Fprintf(&b, "提供先：%s（契約 %s）\n利用目的：%s\n期間：%s ～ %s（日本時間）\n\n", m.Organisation, m.Contract, m.Purpose, m.From, m.To)
 	fmt.Fprintf(&b, "## 秘匿の規則（%s %s）\n\n", rules.Audience, rules.Version)
 	fmt.Fprintf(&b, "- 利用者%d人未満、または店舗%d店未満のセルは秘匿します。\n", rules.MinPersons, rules.MinShops)
 	b.WriteString("- 一人または一店の割合が大きいセル、ほかの秘匿セルを引き算で知る手がかりになるセルも秘匿します。\n")
 	fmt.Fprintf(&b, "- 金額は%d円単位、人数・件数は%d単位に丸めています。合計が内訳の和と合わないことがあります。\n", max(1, rules.RoundYen), max(1, rules.RoundCount))
+	methods("ja")
 	b.WriteString("- 秘匿は0ではありません。JSON-stat では値 null・status \"c\"、SDMX-CSV では OBS_VALUE 空・OBS_STATUS \"Q\"・CONF_STATUS \"C\" です。\n")
 	b.WriteString("- 未観測は 値 null・status \"m\"、OBS_STATUS \"O\" です。表にない組み合わせの金額・件数は0です。\n")
 	b.WriteString("- 個別の秘匿の理由は、それ自体が手がかりになるため示しません。秘匿値を推計し、個人や店舗を特定しようとすることを禁じます。\n\n")
@@ -240,6 +255,7 @@ func readme(m Manifest, rules disclosure.RuleSet) []byte {
 	fmt.Fprintf(&b, "- A cell with fewer than %d persons or %d shops is suppressed.\n", rules.MinPersons, rules.MinShops)
 	b.WriteString("- So is a cell of which one person or one shop is a large part, and one that would let another be had by subtraction.\n")
 	fmt.Fprintf(&b, "- Amounts are rounded to %d yen, counts to %d. Totals may differ from the sums of their parts.\n", max(1, rules.RoundYen), max(1, rules.RoundCount))
+	methods("en")
 	b.WriteString("- Suppressed is not 0. In JSON-stat it is null with status \"c\"; in SDMX-CSV OBS_VALUE is empty, OBS_STATUS \"Q\" and CONF_STATUS \"C\".\n")
 	b.WriteString("- Not observed is null with status \"m\", or OBS_STATUS \"O\". Amounts and counts of combinations that are not in a table are 0.\n")
 	b.WriteString("- Why a single cell is suppressed is not said, because that is a hint. Do not try to work back to a person or a shop.\n\n")

@@ -176,10 +176,11 @@ func JSON(w io.Writer, r disclosure.Released) error {
 		Rows       []row              `json:"rows"`
 		Hidden     int                `json:"hidden"`
 		Rules      disclosure.RuleSet `json:"rules"`
+		Method     disclosure.Method  `json:"method,omitempty"` // none is suppression
 		AsOf       time.Time          `json:"as_of"`
 		Snapshot   int64              `json:"snapshot"`
 		ReleasedAt time.Time          `json:"released_at"`
-	}{r.Metric(), r.Query(), r.Dims(), r.Measures(), []row{}, r.Hidden(), r.Rules(), r.AsOf().UTC(), r.Snapshot(), r.ReleasedAt()}
+	}{r.Metric(), r.Query(), r.Dims(), r.Measures(), []row{}, r.Hidden(), r.Rules(), methodOf(r), r.AsOf().UTC(), r.Snapshot(), r.ReleasedAt()}
 	for _, c := range InOrder(r) {
 		out := row{Keys: map[string]string{}, Values: map[string]cell{}}
 		for i, d := range doc.Dims {

@@ -55,6 +55,7 @@ type jsonStatExtension struct {
 	StructureID string              `json:"structure_id"`
 	Query       analytics.Query     `json:"query"`
 	Rules       disclosure.RuleSet  `json:"rules"`
+	Method      disclosure.Method   `json:"method,omitempty"` // none is suppression
 	AsOf        time.Time           `json:"as_of"`
 	Snapshot    int64               `json:"snapshot"`
 	ReleaseHash string              `json:"release_hash"`
@@ -119,6 +120,10 @@ func newJSONStat(r disclosure.Released, l tongue) (jsonStat, error) {
 			ReleaseHash: hash, Hidden: r.Hidden(), HiddenShare: HiddenShare(r), Regions: r.Regions(),
 			Status: jsonStatStatus{map[string]string{statusHidden: l.T("suppressed"), statusUnobserved: l.T("unobserved")}},
 		},
+	}
+	if method := methodOf(r); method != "" {
+		doc.Extension.Method = method
+		doc.Note = append(doc.Note, l.protection(r))
 	}
 	keys := make([][]string, len(r.Dims()))
 	places := 1

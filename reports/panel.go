@@ -80,7 +80,7 @@ func (l tongue) definition(r disclosure.Released) definition {
 		Period:   l.T("range", day(r.Query().From, lang), day(r.Query().To, lang)),
 		AsOf:     minute(r.AsOf(), lang),
 		Snapshot: chart.Number(float64(r.Snapshot()), 0),
-		Rules:    l.T("def.rules.is", r.Rules().Version, r.Rules().MinPersons),
+		Rules:    l.protection(r),
 		Hidden:   l.T("def.hidden.n", r.Hidden(), chart.Percent.Full(HiddenShare(r), lang)),
 		Regions:  l.merged(r.Regions()),
 		Gate:     minute(r.ReleasedAt(), lang),
@@ -89,6 +89,17 @@ func (l tongue) definition(r disclosure.Released) definition {
 		d.Name, d.Formula, d.Rule, d.Window, d.AsOfRule = m.En, m.Formula, m.Rule, m.Window, m.AsOf
 	}
 	return d
+}
+
+// protection says by which rules, and how, a table was protected.
+func (l tongue) protection(r disclosure.Released) string {
+	switch r.Method() {
+	case disclosure.Rounding:
+		return l.T("def.rules.rounding", r.Rules().Version, r.Rules().RoundCount)
+	case disclosure.CellKey:
+		return l.T("def.rules.cell_key", r.Rules().Version)
+	}
+	return l.T("def.rules.is", r.Rules().Version, r.Rules().MinPersons)
 }
 
 // panel is one chart on a page with everything that belongs to it.

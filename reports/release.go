@@ -30,10 +30,11 @@ func Hash(r disclosure.Released) (string, error) {
 		Dims     []analytics.Column `json:"dims"`
 		Measures []analytics.Column `json:"measures"`
 		Rules    string             `json:"rules"`
+		Method   disclosure.Method  `json:"method,omitempty"`
 		AsOf     time.Time          `json:"as_of"`
 		Snapshot int64              `json:"snapshot"`
 		Cells    []cell             `json:"cells"`
-	}{r.Metric().ID, r.Query(), r.Dims(), r.Measures(), ruleSet(r), r.AsOf().UTC(), r.Snapshot(), nil}
+	}{r.Metric().ID, r.Query(), r.Dims(), r.Measures(), ruleSet(r), methodOf(r), r.AsOf().UTC(), r.Snapshot(), nil}
 	for _, c := range InOrder(r) {
 		out := cell{Keys: c.Keys, Hidden: c.State != disclosure.Shown}
 		for i := range doc.Measures {
@@ -69,6 +70,14 @@ func number(v chart.Value) any {
 
 func ruleSet(r disclosure.Released) string {
 	return string(r.Rules().Audience) + " " + r.Rules().Version
+}
+
+// methodOf is how a table was protected, or "" where by suppression alone.
+func methodOf(r disclosure.Released) disclosure.Method {
+	if r.Method() == disclosure.Suppression {
+		return ""
+	}
+	return r.Method()
 }
 
 // InOrder gives a table's cells by their keys, in the order of the dimensions'

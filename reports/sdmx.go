@@ -29,7 +29,8 @@ const (
 // observed is empty with OBS_STATUS O. A month, week or day is TIME_PERIOD.
 //
 // What is the same in all rows (window, rule set, as-of time, release hash) is
-// repeated, so that a row cannot be parted from it.
+// repeated, so that a row cannot be parted from it. A table with noise names its
+// METHOD in another column.
 func SDMXCSV(w io.Writer, r disclosure.Released) error {
 	hash, err := Hash(r)
 	if err != nil {
@@ -47,6 +48,10 @@ func SDMXCSV(w io.Writer, r disclosure.Released) error {
 		head = append(head, "TIME_PERIOD")
 	}
 	head = append(head, "OBS_VALUE", "OBS_STATUS", "CONF_STATUS", "UNIT_MEASURE", "WINDOW", "RULE_SET", "AS_OF", "RELEASE_HASH")
+	method := methodOf(r)
+	if method != "" {
+		head = append(head, "METHOD")
+	}
 	records := [][]string{head}
 	for _, c := range InOrder(r) {
 		for i, m := range r.Measures() {
@@ -71,7 +76,11 @@ func SDMXCSV(w io.Writer, r disclosure.Released) error {
 			default:
 				row = append(row, strconv.FormatFloat(v.N, 'f', -1, 64), obsNormal, confFree)
 			}
-			records = append(records, append(row, string(m.Unit), r.Query().From+"/"+r.Query().To, ruleSet(r), r.AsOf().UTC().Format(time.RFC3339), hash))
+			row = append(row, string(m.Unit), r.Query().From+"/"+r.Query().To, ruleSet(r), r.AsOf().UTC().Format(time.RFC3339), hash)
+			if method != "" {
+				row = append(row, string(method))
+			}
+			records = append(records, row)
 		}
 	}
 	out := csv.NewWriter(w)

@@ -54,6 +54,8 @@ type Released struct {
 	cells  []Cell
 	at     time.Time
 	hidden int
+	of     view
+	how    string // the ID of its protection
 
 	regions []Region
 }

@@ -13,6 +13,7 @@ import (
 
 	"meguri/analytics"
 	"meguri/analytics/disclosure/dossier"
+	"meguri/analytics/disclosure/perturb"
 )
 
 // Gate answers queries with released tables. It stands in the query layer:
@@ -27,6 +28,8 @@ type Gate struct {
 	// Neighbours names for an area the one that it is put together with when it is
 	// too small.
 	Neighbours map[string]string
+	// ReleaseKey is what cell-key noise is made with; nil is none.
+	ReleaseKey func() (*perturb.Release, error)
 
 	mu       sync.RWMutex
 	loaded   bool
@@ -73,7 +76,7 @@ func (g *Gate) ReleaseTo(ctx context.Context, q analytics.Query, a Audience, rea
 	if err != nil {
 		return Released{}, err
 	}
-	v := view{Audience: a, From: q.From, To: q.To, Zero: q.Zero}
+	v := view{Audience: a, From: q.From, To: q.To, Zero: q.Zero, Noise: rules.noise(metric)}
 	by := q.By
 	if rules.OwnShop {
 		v.Shop = q.Shop
@@ -125,11 +128,16 @@ func (g *Gate) release(ctx context.Context, rules RuleSet, v view, reader string
 		}
 		return r, nil
 	}
+	how, err := g.protection(rules, v, q)
+	if err != nil {
+		return Released{}, err
+	}
+	rules = rules.under(how, v, by)
 	plan, fresh, err := g.place(ctx, rules, v, by)
 	if err != nil {
 		return Released{}, err
 	}
-	r, why, err := g.enter(ctx, rules, v, reader, asked, by, snapshot, plan, fresh)
+	r, why, err := g.enter(ctx, rules, how, v, reader, asked, by, snapshot, plan, fresh)
 	if err != nil {
 		for _, p := range fresh { // what the register does not have was not decided
 			delete(g.views[v].cuts, cutName(p.By))
@@ -142,7 +150,8 @@ func (g *Gate) release(ctx context.Context, rules RuleSet, v view, reader string
 
 // enter applies a plan to the answer of the engine and enters the release in the
 // register: what is not there is not released.
-func (g *Gate) enter(ctx context.Context, rules RuleSet, v view, reader string, asked analytics.Query, by []string, snapshot int64, plan *placed, fresh []*placed) (Released, []hiddenBody, error) {
+func (g *Gate) enter(ctx context.Context, rules RuleSet, how protection, v view, reader string, asked analytics.Query, by []string, snapshot int64,
+	plan *placed, fresh []*placed) (Released, []hiddenBody, error) {
 	asked.Regions = mergesOf(g.views[v].regions, asked.By)
 	t, err := g.Engine.Run(ctx, asked)
 	if err != nil {
@@ -152,7 +161,11 @@ func (g *Gate) enter(ctx context.Context, rules RuleSet, v view, reader string, 
 	if !rules.Frozen && t.Snapshot != snapshot {
 		return Released{}, nil, fmt.Errorf("the lake has changed meanwhile: %w", ErrMoved)
 	}
+	if t, err = g.change(ctx, rules, how, v, t); err != nil {
+		return Released{}, nil, err
+	}
 	r, why, err := apply(t, rules, plan, by, g.Now())
+	r.finish(how, v)
 	if err != nil {
 		return r, nil, err
 	}
@@ -178,6 +191,9 @@ func (r RuleSet) offers(q analytics.Query, m analytics.Metric, now time.Time) er
 		if q.Zero || len(m.Fixed) > 0 || q.SeenTo != q.To {
 			return fmt.Errorf("%w: %s is not offered with these options", ErrNotOffered, m.ID)
 		}
+	}
+	if err := r.keepsOriginals(m); err != nil {
+		return err
 	}
 	if r.WholeMonths {
 		from, err1 := time.Parse(time.DateOnly, q.From)
@@ -368,7 +384,7 @@ func (g *Gate) tables(rules RuleSet, v view, state *viewState, by []string) (tab
 	for at := 0; at < len(windows); at++ {
 		w := windows[at]
 		for other := range g.views {
-			if !taken[other] && other.Snapshot == v.Snapshot && other.Shop == v.Shop && other.From <= w.To && w.From <= other.To &&
+			if !taken[other] && other.Snapshot == v.Snapshot && other.Shop == v.Shop && other.Noise == v.Noise && other.From <= w.To && w.From <= other.To &&
 				(other.Audience == v.Audience || rules.Frozen) && !g.views[other].dark() {
 				taken[other] = true
 				windows = append(windows, other)
@@ -478,7 +494,7 @@ func (g *Gate) populate(ctx context.Context, v view, dims []string, segments []s
 	leaves := map[string]int{}
 	numbers := map[analytics.Party]map[string]int32{analytics.ByShop: {}, analytics.ByPerson: {}}
 	for n, s := range segments {
-		for _, party := range []analytics.Party{analytics.ByShop, analytics.ByPerson} {
+		for _, party := range v.parties() {
 			q := analytics.Query{From: s.from, To: s.to, Shop: v.Shop, Zero: v.Zero, By: dims}
 			parts, err := g.Engine.Behind(ctx, q, party)
 			if err != nil {
@@ -489,7 +505,7 @@ func (g *Gate) populate(ctx context.Context, v view, dims []string, segments []s
 			}
 		}
 	}
-	return p, p.tidy()
+	return p, p.tidy(len(v.parties()) == 2)
 }
 
 // open adds what is empty and could be somebody's, where the rules ask for it.

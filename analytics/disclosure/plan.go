@@ -21,6 +21,7 @@ type view struct {
 	To       string   `json:"to"`
 	Shop     string   `json:"shop,omitempty"`
 	Zero     bool     `json:"zero_yen,omitempty"`
+	Noise    bool     `json:"noise,omitempty"`    // persons are protected by noise: only shops are by hiding
 	Snapshot int64    `json:"snapshot,omitempty"` // 0 where what is published stays
 }
 
@@ -354,8 +355,9 @@ func errTooMany(dims []string) error {
 }
 
 // tidy adds up what one respondent has in a leaf, and checks that persons and
-// shops come to the same: both are all payments, divided in another way.
-func (p *population) tidy() error {
+// shops, where both were asked for, come to the same: both are all payments, divided
+// in another way.
+func (p *population) tidy(both bool) error {
 	for l := range p.shops {
 		var totals [2]float64
 		for i, list := range []*[]suppress.Contribution{&p.shops[l], &p.persons[l]} {
@@ -374,7 +376,7 @@ func (p *population) tidy() error {
 			}
 			*list = one
 		}
-		if math.Abs(totals[0]-totals[1]) > 0.5 {
+		if both && math.Abs(totals[0]-totals[1]) > 0.5 {
 			return fmt.Errorf("%w: persons and shops of a cut by %v come to different sums; make the lake anew from its segments", ErrUneven, p.dims)
 		}
 	}

@@ -104,6 +104,9 @@ func (g *Gate) Holdings(ctx context.Context) (all []Holding, err error) {
 func (g *Gate) unchanged(ctx context.Context) (fresh []given, faults error) {
 	known := map[view]bool{}
 	for _, h := range g.given {
+		if h.view.Noise { // it has no exact figures to solve for
+			continue
+		}
 		ok, seen := known[h.view]
 		if !seen {
 			ok = h.view.Snapshot != 0

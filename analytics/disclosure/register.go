@@ -74,6 +74,7 @@ type tableBody struct {
 	Dims     []analytics.Column `json:"dims"`
 	Measures []analytics.Column `json:"measures"`
 	Rules    RuleSet            `json:"rules"`
+	How      string             `json:"how,omitempty"` // the ID of its protection; none is suppression
 	At       time.Time          `json:"released_at"`
 	Cells    []cellBody         `json:"cells"`
 }
@@ -117,7 +118,7 @@ func recordOf(v view, by []string, state *viewState, fresh []*placed, r Released
 	if r.rules.Frozen {
 		b.Fingerprint = state.fingerprint
 		b.Table = &tableBody{
-			Query: r.table.Query, AsOf: r.table.AsOf, Snapshot: r.table.Snapshot, Dims: r.table.Dims, Measures: r.table.Measures, Rules: r.rules, At: r.at,
+			Query: r.table.Query, AsOf: r.table.AsOf, Snapshot: r.table.Snapshot, Dims: r.table.Dims, Measures: r.table.Measures, Rules: r.rules, How: r.how, At: r.at,
 		}
 		for _, c := range r.cells {
 			out := cellBody{Keys: c.Keys, Hidden: c.State == Suppressed}
@@ -175,7 +176,7 @@ func (g *Gate) restore(rec Record) error {
 	if err != nil {
 		return err
 	}
-	r := Released{rules: b.Table.Rules, at: b.Table.At, regions: b.Regions, table: analytics.Table{
+	r := Released{rules: b.Table.Rules, at: b.Table.At, of: b.View, how: b.Table.How, regions: b.Regions, table: analytics.Table{
 		Metric: metric, Query: b.Table.Query, AsOf: b.Table.AsOf, Snapshot: b.Table.Snapshot, Dims: b.Table.Dims, Measures: b.Table.Measures,
 	}}
 	for _, c := range b.Table.Cells {

@@ -46,6 +46,8 @@ type RuleSet struct {
 	WholeMonths bool       `json:"-" yaml:"whole_months"`          // windows are whole months that are over
 	OwnShop     bool       `json:"-" yaml:"own_shop"`
 	Lattice     [][]string `json:"-" yaml:"lattice"` // the cuts there are; without, all that a metric has
+
+	Methods map[string]Treatment `json:"-" yaml:"methods"` // by metric; what is not named is suppressed
 }
 
 // Zeroes are the rules of what a zero tells. Where nearly all persons of a group
@@ -134,6 +136,9 @@ func ParseRules(text []byte) (RuleSet, error) {
 		if slices.ContainsFunc(r.Lattice[:i], func(other []string) bool { return cutName(other) == cutName(cut) }) {
 			return fault("lattice: a cut stands twice")
 		}
+	}
+	if err := r.checkMethods(); err != nil {
+		return fault("methods: %w", err)
 	}
 	return r, nil
 }

@@ -219,15 +219,34 @@ type regionParameters struct {
 const separator = "\x1f"
 
 // Behind implements analytics.Engine.
-func (e *Engine) Behind(ctx context.Context, q analytics.Query, p analytics.Party) (_ []analytics.Part, err error) {
+func (e *Engine) Behind(ctx context.Context, q analytics.Query, p analytics.Party) ([]analytics.Part, error) {
+	column, ok := map[analytics.Party]string{analytics.ByShop: "operator", analytics.ByPerson: "person_token"}[p]
+	if !ok {
+		return nil, fmt.Errorf("who stands behind a cut: there is no party %q", p)
+	}
+	parts, err := e.parts(ctx, q, "behind.sql", column)
+	if err != nil {
+		return nil, fmt.Errorf("who stands behind a cut: %w", err)
+	}
+	return parts, nil
+}
+
+// Bounded implements analytics.Bounder.
+func (e *Engine) Bounded(ctx context.Context, q analytics.Query, b analytics.Bound) ([]analytics.Part, error) {
+	parts, err := e.parts(ctx, q, "bounded.sql", "", b.Cells, b.Yen, b.Draw)
+	if err != nil {
+		return nil, fmt.Errorf("what persons did under a bound: %w", err)
+	}
+	return parts, nil
+}
+
+// parts runs a statement that gives the parts of a cut, with parameters after
+// those of every question.
+func (e *Engine) parts(ctx context.Context, q analytics.Query, statement, column string, more ...any) (_ []analytics.Part, err error) {
 	q.Metric = "M01a" // any that can be cut by everything
 	q, _, dims, err := q.Resolve()
 	if err != nil {
 		return nil, err
-	}
-	column, ok := map[analytics.Party]string{analytics.ByShop: "operator", analytics.ByPerson: "person_token"}[p]
-	if !ok {
-		return nil, fmt.Errorf("who stands behind a cut: there is no party %q", p)
 	}
 	if err := e.follow(ctx); err != nil {
 		return nil, err
@@ -242,14 +261,14 @@ func (e *Engine) Behind(ctx context.Context, q analytics.Query, p analytics.Part
 		data.Dims = strings.Join(q.By, ", ") + ", "
 	}
 	var text strings.Builder
-	for _, name := range []string{"query.sql", "behind.sql"} {
+	for _, name := range []string{"query.sql", statement} {
 		if err := e.templates.ExecuteTemplate(&text, name, data); err != nil {
-			return nil, fmt.Errorf("who stands behind a cut: %w", err)
+			return nil, err
 		}
 	}
-	rows, err := e.db.QueryContext(ctx, text.String(), q.From, q.To, q.Shop, q.Visit, q.Zero, q.SeenTo)
+	rows, err := e.db.QueryContext(ctx, text.String(), append([]any{q.From, q.To, q.Shop, q.Visit, q.Zero, q.SeenTo}, more...)...)
 	if err != nil {
-		return nil, fmt.Errorf("who stands behind a cut: %w", err)
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	var parts []analytics.Part
@@ -261,7 +280,7 @@ func (e *Engine) Behind(ctx context.Context, q analytics.Query, p analytics.Part
 	for rows.Next() {
 		part := analytics.Part{Keys: make([]string, len(dims))}
 		if err := rows.Scan(append(into, &part.Party, &part.Yen, &part.Payments)...); err != nil {
-			return nil, fmt.Errorf("who stands behind a cut: %w", err)
+			return nil, err
 		}
 		for i, k := range keys {
 			part.Keys[i] = k.String
@@ -313,4 +332,7 @@ func readCells(rows *sql.Rows, dims, measures int) (_ []analytics.Cell, err erro
 	return cells, rows.Err()
 }
 
-var _ analytics.Engine = (*Engine)(nil)
+var (
+	_ analytics.Engine  = (*Engine)(nil)
+	_ analytics.Bounder = (*Engine)(nil)
+)

@@ -60,7 +60,7 @@ func TestOutsideClient_ADBC(t *testing.T) {
 	for what, want := range map[string]string{
 		"server":      `"meguri"`,
 		"tables":      `["event", "payment"]`,
-		"columns":     `17`,
+		"columns":     `18`,
 		"rows":        `[{"kind": "cancel", "n": 300, "yen": 60500}, {"kind": "pay", "n": 3000, "yen": 578500}]`,
 		"label":       lake.Label,
 		"bound":       `[{"n": 1400}]`,

@@ -122,7 +122,7 @@ func Collect(ctx context.Context, gate Gate, c Contract, p Period) (tables []dis
 	for _, q := range queries {
 		r, err := gate.ReleaseTo(ctx, q, disclosure.Recipient, c.Reader)
 		switch {
-		case errors.Is(err, disclosure.ErrNotOffered) || errors.Is(err, disclosure.ErrDiscloses):
+		case errors.Is(err, disclosure.ErrNotOffered) || errors.Is(err, disclosure.ErrDiscloses) || errors.Is(err, disclosure.ErrMethodChanged):
 			omitted, last = append(omitted, q), err
 		case err != nil:
 			return nil, nil, err

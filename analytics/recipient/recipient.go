@@ -46,8 +46,10 @@ type Contract struct {
 	From         string     `json:"from"`
 	Until        string     `json:"until"`
 	Quota        Quota      `json:"quota"`
-	CreatedAt    time.Time  `json:"-"`
-	EndedAt      time.Time  `json:"-"` // when it was ended before its last day; zero is never
+	// Noise is the budget for noisy counts; nil is none.
+	Noise     *disclosure.NoiseTerms `json:"noise,omitempty"`
+	CreatedAt time.Time              `json:"-"`
+	EndedAt   time.Time              `json:"-"` // when it was ended before its last day; zero is never
 }
 
 // Quota is how much a contract gives: different tables in a day, and downloads
@@ -190,7 +192,7 @@ func (c Contract) Check() error {
 	if c.Until < c.From || c.DataTo != "" && c.DataTo < c.DataFrom {
 		return errors.New("a contract, and what it offers, ends no earlier than it begins")
 	}
-	return nil
+	return checkNoise(c.Noise)
 }
 
 // Begins and Ends are the moments from which, and before which, a contract is

@@ -3,10 +3,10 @@
 -- month ends; a cancel changes the part of the payment that it takes back.
 WITH brought AS (
   SELECT filename AS file, event_token, target_token, person_token, kind, occurred_on
-  FROM read_parquet({{.New}}, hive_partitioning = false, filename = true)
+  FROM read_parquet({{.New}}, hive_partitioning = false, union_by_name = true, filename = true)
   WHERE kind IN ('pay', 'cancel', 'refund', 'adjustment')
 ), taken_back AS (
-  SELECT event_token, person_token, occurred_on FROM read_parquet({{.Files}}, hive_partitioning = false)
+  SELECT event_token, person_token, occurred_on FROM read_parquet({{.Files}}, hive_partitioning = false, union_by_name = true)
   WHERE event_token IN (SELECT target_token FROM brought WHERE kind = 'cancel')
 ), movement_of AS (
   SELECT b.file, b.event_token, coalesce(t.person_token, b.person_token) AS person_token, coalesce(t.occurred_on, b.occurred_on) AS changes_on

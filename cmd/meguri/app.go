@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +16,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"meguri/analytics"
 	"meguri/analytics/disclosure"
+	"meguri/analytics/disclosure/perturb"
 	registerstore "meguri/analytics/disclosure/sqlstore"
 	"meguri/analytics/duck"
 	"meguri/api"
@@ -36,6 +39,8 @@ type app struct {
 	logger  *slog.Logger
 	writers []*ledger.Writer
 	closers []func() error
+
+	releaseKey func() (*perturb.Release, error)
 }
 
 // with runs a command's work on the data folder, and closes what was opened.
@@ -47,7 +52,10 @@ func (p *program) with(work func(*app) error) (err error) {
 	if err != nil {
 		return err
 	}
-	a := &app{config: p.config, logger: logger}
+	if err := p.useRules(); err != nil {
+		return err
+	}
+	a := &app{config: p.config, logger: logger, releaseKey: p.readReleaseKey}
 	defer func() { err = errors.Join(err, a.Close()) }()
 	return work(a)
 }
@@ -151,7 +159,8 @@ func (a *app) gate(ctx context.Context) (*disclosure.Gate, error) {
 		return nil, err
 	}
 	a.onClose(engine.Close)
-	return &disclosure.Gate{Engine: engine, Now: time.Now, Register: register, Audit: attack, Neighbours: a.config.Neighbours}, nil
+	return &disclosure.Gate{Engine: engine, Now: time.Now, Register: register, Audit: attack, Neighbours: a.config.Neighbours,
+		ReleaseKey: sync.OnceValues(a.releaseKey)}, nil
 }
 
 // writer starts a writer that stops when the app closes.
@@ -177,7 +186,16 @@ func (a *app) handler(ctx context.Context, store *sqlstore.Store, who registry.S
 	if err != nil {
 		return nil, err
 	}
+	if disclosure.NeedsReleaseKey() { // its passphrase is asked for now, not in the middle of a request
+		if _, err := gate.ReleaseKey(); err != nil {
+			a.logger.Warn("tables that are perturbed cannot be released", "error", err.Error())
+		}
+	}
 	recipients, err := a.recipients(ctx)
+	if err != nil {
+		return nil, err
+	}
+	accounts, err := a.accounts(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -194,6 +212,7 @@ func (a *app) handler(ctx context.Context, store *sqlstore.Store, who registry.S
 		Gate:       gate,
 		Recipients: recipients,
 		Releases:   register,
+		Noise:      &disclosure.Noise{Engine: gate.Engine.(analytics.Bounder), Store: accounts, Random: rand.Reader, Now: time.Now},
 		BundleKey:  key,
 		City:       a.config.City,
 		Programme:  a.config.Programme,

@@ -71,7 +71,7 @@ cannot be audited any more since its data have changed.`,
 	attack.Flags().BoolVar(&a.intervals, "intervals", false, "work out the whole range of every hidden cell; this takes longer")
 	attack.Flags().BoolVar(&a.needless, "needless", false, "list hidden cells that protect nothing; this takes an audit for each")
 	attack.Flags().DurationVar(&a.timeout, "timeout", time.Hour, "the longest that it may take; what was not audited by then is not protected")
-	gate.AddCommand(attack, p.gateRegisterCommand())
+	gate.AddCommand(attack, p.gateRegisterCommand(), p.gateKeyCommand(), p.gateBudgetCommand())
 	return gate
 }
 

@@ -57,9 +57,6 @@ An existing keyset is never replaced.`,
 func (p *program) keysetPath() string { return filepath.Join(p.config.Dir, "keys", "keyset.json") }
 
 func (p *program) initKeys(passphrase []byte) (*pseudonymize.Keyset, error) {
-	if err := os.MkdirAll(filepath.Dir(p.keysetPath()), 0o700); err != nil {
-		return nil, fmt.Errorf("make keyset: %w", err)
-	}
 	k, err := pseudonymize.NewKeyset()
 	if err != nil {
 		return nil, err
@@ -68,17 +65,7 @@ func (p *program) initKeys(passphrase []byte) (*pseudonymize.Keyset, error) {
 	if err := k.Write(&sealed, passphrase); err != nil {
 		return nil, err
 	}
-	// The whole keyset under its name, or none, and never in place of another.
-	f, err := os.CreateTemp(filepath.Dir(p.keysetPath()), "keyset-*") // mode 0600
-	if err != nil {
-		return nil, fmt.Errorf("make keyset: %w", err)
-	}
-	defer func() { _ = os.Remove(f.Name()) }() // its other name stays
-	_, err = f.Write(sealed.Bytes())
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return nil, fmt.Errorf("make keyset: %w", err)
-	}
-	err = os.Link(f.Name(), p.keysetPath())
+	err = writeNew(p.keysetPath(), sealed.Bytes())
 	if errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("%s exists: a keyset is never replaced, since the lake could not be joined any more", p.keysetPath())
 	}

@@ -33,7 +33,7 @@ var layers = []layer{
 	{"analytics/sql", nil, "SQL is text"},
 	{"analytics/duck", []string{"analytics", "analytics/sql", "pseudonymize/lake"}, "the only place with DuckDB"},
 	{"analytics/disclosure", []string{"analytics", "analytics/disclosure/suppress", "analytics/disclosure/dossier", "analytics/disclosure/perturb", "analytics/disclosure/budget"}, "the gate reads raw tables"},
-	{"analytics/disclosure/sqlstore", []string{"analytics/disclosure", "internal/sqldb"}, "SQL stands in packages named sqlstore"},
+	{"analytics/disclosure/sqlstore", []string{"analytics/disclosure", "analytics/disclosure/budget", "internal/sqldb"}, "SQL stands in packages named sqlstore"},
 	{"analytics/disclosure/suppress", []string{"internal/simplex"}, "suppression knows cells, not what they count"},
 	{"analytics/disclosure/dossier", nil, "a file format is all that gate and auditor share"},
 	{"analytics/disclosure/audit", []string{"analytics/disclosure/dossier", "internal/simplex"}, "the auditor shares the file format with the gate, and no code; the solver's answers it checks itself"},

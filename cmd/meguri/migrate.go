@@ -29,6 +29,10 @@ func (p *program) migrateCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				accounts, err := a.accounts(cmd.Context())
+				if err != nil {
+					return err
+				}
 				analysts, err := a.analysts(cmd.Context())
 				if err != nil {
 					return err
@@ -40,7 +44,7 @@ func (p *program) migrateCommand() *cobra.Command {
 				for _, part := range []struct {
 					name  string
 					steps []sqldb.Migration
-				}{{"ledger", ledger.Migrations()}, {"ingest", personal.Migrations()}, {"releases", releases.Migrations()}, {"analysts", analysts.Migrations()},
+				}{{"ledger", ledger.Migrations()}, {"ingest", personal.Migrations()}, {"releases", releases.Migrations()}, {"budget", accounts.Migrations()}, {"analysts", analysts.Migrations()},
 					{"recipients", desk.Store.(*recipientstore.Store).Migrations()}} {
 					for _, m := range part.steps {
 						state := "was there"

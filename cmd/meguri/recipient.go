@@ -19,6 +19,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"meguri/analytics/disclosure"
 	"meguri/analytics/recipient"
 	recipientstore "meguri/analytics/recipient/sqlstore"
 	"meguri/api"
@@ -69,13 +70,18 @@ func (a *app) recipients(ctx context.Context) (*recipient.Desk, error) {
 func (p *program) recipientAdd() *cobra.Command {
 	var k recipient.Contract
 	var purposes, cuts, windows []string
+	var noise disclosure.NoiseTerms
 	c := &cobra.Command{
 		Use: "add ID", Short: "enter a contract; it is never changed, only ended",
 		Long: `Enters a contract under an ID of letters, digits, dots, hyphens and underscores. The
 client is a program of "meguri access add-client" with the scope statistics.read.
 
 A purpose is an ID and words: --purpose research=地域経済の研究. A cut is dimensions
-joined by +, or total. Windows are month, quarter, year and fiscal-year.`,
+joined by +, or total. Windows are month, quarter, year and fiscal-year.
+
+With --noise-budget the client may also ask for noisy counts of M03 (persons) and
+M01a (yen), as long as the budget of the period holds; docs/recipients.md says what
+it means.`,
 		Args: cobra.ExactArgs(1),
 		RunE: p.withRecipients(func(ctx context.Context, a *app, desk *recipient.Desk, args []string) error {
 			k.ID, k.Reader, k.CreatedAt = args[0], orElse(k.Reader, args[0]), desk.Now()
@@ -93,6 +99,9 @@ joined by +, or total. Windows are month, quarter, year and fiscal-year.`,
 			}
 			for _, w := range windows {
 				k.Windows = append(k.Windows, recipient.Kind(w))
+			}
+			if noise.Budget != "" {
+				k.Noise = &noise
 			}
 			if err := k.Check(); err != nil {
 				return usageError{fmt.Errorf("recipient add: %w", err)}
@@ -121,6 +130,11 @@ joined by +, or total. Windows are month, quarter, year and fiscal-year.`,
 	f.StringVar(&k.Until, "valid-until", "", "last day of the contract, YYYY-MM-DD")
 	f.Int64Var(&k.Quota.TablesADay, "tables-a-day", 20, "different tables in a day")
 	f.Int64Var(&k.Quota.DownloadsAMonth, "downloads-a-month", 200, "downloads in a month")
+	f.StringVar(&noise.Budget, "noise-budget", "", "budget for noisy counts in a period, a number or a fraction (default: none)")
+	f.StringVar(&noise.Kind, "noise-kind", "epsilon", "what the budget counts: epsilon or rho")
+	f.StringVar(&noise.Period, "noise-period", "fiscal-year", "month, quarter, year, fiscal-year, or contract: once and for all")
+	f.Int64Var(&noise.Cells, "noise-cells", 1, "a person counts in at most so many cells of an answer")
+	f.Int64Var(&noise.Yen, "noise-yen", 0, "with at most so many yen in each; 0 is no amounts")
 	return c
 }
 
@@ -195,6 +209,9 @@ func (p *program) recipientShow() *cobra.Command {
 				orElse(k.DataFrom, "any"), orElse(k.DataTo, "any"))
 			fmt.Fprintf(p.stdout, "tables\t%d of %d left today\ndownloads\t%d of %d left this month\n",
 				tables, k.Quota.TablesADay, downloads, k.Quota.DownloadsAMonth)
+			if n := k.Noise; n != nil {
+				fmt.Fprintf(p.stdout, "noise\t%s %s in each %s, %d cells and %d yen of a person; see \"meguri gate budget list\"\n", n.Kind, n.Budget, n.Period, n.Cells, n.Yen)
+			}
 			return nil
 		}),
 	}

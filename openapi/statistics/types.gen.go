@@ -151,6 +151,108 @@ func (e JSONStatVersion) Valid() bool {
 	}
 }
 
+// Defines values for Method.
+const (
+	MethodCellKey     Method = "cell_key"
+	MethodRounding    Method = "rounding"
+	MethodSuppression Method = "suppression"
+)
+
+// Valid indicates whether the value is a known member of the Method enum.
+func (e Method) Valid() bool {
+	switch e {
+	case MethodCellKey:
+		return true
+	case MethodRounding:
+		return true
+	case MethodSuppression:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NoiseKind.
+const (
+	NoiseKindEpsilon NoiseKind = "epsilon"
+	NoiseKindRho     NoiseKind = "rho"
+)
+
+// Valid indicates whether the value is a known member of the NoiseKind enum.
+func (e NoiseKind) Valid() bool {
+	switch e {
+	case NoiseKindEpsilon:
+		return true
+	case NoiseKindRho:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NoiseTermsPeriod.
+const (
+	NoiseTermsPeriodContract   NoiseTermsPeriod = "contract"
+	NoiseTermsPeriodFiscalYear NoiseTermsPeriod = "fiscal-year"
+	NoiseTermsPeriodMonth      NoiseTermsPeriod = "month"
+	NoiseTermsPeriodQuarter    NoiseTermsPeriod = "quarter"
+	NoiseTermsPeriodYear       NoiseTermsPeriod = "year"
+)
+
+// Valid indicates whether the value is a known member of the NoiseTermsPeriod enum.
+func (e NoiseTermsPeriod) Valid() bool {
+	switch e {
+	case NoiseTermsPeriodContract:
+		return true
+	case NoiseTermsPeriodFiscalYear:
+		return true
+	case NoiseTermsPeriodMonth:
+		return true
+	case NoiseTermsPeriodQuarter:
+		return true
+	case NoiseTermsPeriodYear:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NoisyCountsDistribution.
+const (
+	NoisyCountsDistributionDiscreteGaussian NoisyCountsDistribution = "discrete-gaussian"
+	NoisyCountsDistributionDiscreteLaplace  NoisyCountsDistribution = "discrete-laplace"
+)
+
+// Valid indicates whether the value is a known member of the NoisyCountsDistribution enum.
+func (e NoisyCountsDistribution) Valid() bool {
+	switch e {
+	case NoisyCountsDistributionDiscreteGaussian:
+		return true
+	case NoisyCountsDistributionDiscreteLaplace:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NoisyMeasure.
+const (
+	NoisyMeasurePersons NoisyMeasure = "persons"
+	NoisyMeasureYen     NoisyMeasure = "yen"
+)
+
+// Valid indicates whether the value is a known member of the NoisyMeasure enum.
+func (e NoisyMeasure) Valid() bool {
+	switch e {
+	case NoisyMeasurePersons:
+		return true
+	case NoisyMeasureYen:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for WindowKind.
 const (
 	WindowKindFiscalYear WindowKind = "fiscal-year"
@@ -327,6 +429,9 @@ type Contract struct {
 	From    openapi_types.Date `json:"from"`
 	Metrics []MetricID         `json:"metrics"`
 
+	// Noise 雑音付きの集計の契約 / What the contract says of noisy counts
+	Noise NoiseTerms `json:"noise,omitempty,omitzero"`
+
 	// Organisation 提供先 / Who receives
 	Organisation string          `json:"organisation"`
 	Purposes     []AgreedPurpose `json:"purposes"`
@@ -434,6 +539,11 @@ type JSONStatUnit struct {
 	Label string `json:"label"`
 }
 
+// Method 守り方。suppression は秘匿、rounding は合計が合う丸め、cell_key は摂動（同じ人々には同じ増減）です。
+// How figures are protected: some are suppressed; all are rounded so that they add up; all are perturbed, the same persons
+// always by the same.
+type Method string
+
 // Metric defines model for Metric.
 type Metric struct {
 	// AsOf 後から分かったことの扱い / What later knowledge does to it
@@ -490,6 +600,127 @@ type MetricID = string
 // MetricList defines model for MetricList.
 type MetricList struct {
 	Metrics []Metric `json:"metrics"`
+}
+
+// NoiseKind 予算の種類（ε-差分プライバシー、ρ-zCDP） / ε-differential privacy, or ρ-zCDP
+type NoiseKind string
+
+// NoiseTerms 雑音付きの集計の契約 / What the contract says of noisy counts
+type NoiseTerms struct {
+	// Budget 期間ごとの予算（分数） / Budget of a period, a fraction
+	//
+	// Example: 1
+	Budget string `json:"budget"`
+
+	// Kind 予算の種類（ε-差分プライバシー、ρ-zCDP） / ε-differential privacy, or ρ-zCDP
+	Kind NoiseKind `json:"kind"`
+
+	// Left 残り（分数） / What is left of it, a fraction
+	//
+	// Example: 9/10
+	Left string `json:"left"`
+
+	// MaxCells 一人が数えられるセルの数 / Cells in which a person counts
+	MaxCells int64 `json:"max_cells"`
+
+	// MaxYen 一人・一セルの金額の上限。0なら金額はなし / Most yen of a person in a cell; 0 is no amounts
+	MaxYen int64 `json:"max_yen"`
+
+	// Period 予算の期間。contract は契約を通して一つ / Period of the budget; contract is once and for all
+	Period NoiseTermsPeriod `json:"period"`
+}
+
+// NoiseTermsPeriod 予算の期間。contract は契約を通して一つ / Period of the budget; contract is once and for all
+type NoiseTermsPeriod string
+
+// NoisyCell defines model for NoisyCell.
+type NoisyCell struct {
+	// High 95%区間の上端 / Upper end
+	High int64 `json:"high"`
+
+	// Keys 分類の値。空文字は不明 / One key per dimension; empty is unknown
+	Keys []string `json:"keys"`
+
+	// Low 95%区間の下端 / Lower end of the 95 % interval
+	Low int64 `json:"low"`
+
+	// Value 雑音付きの値。負もあります / With noise; may be below 0
+	Value int64 `json:"value"`
+}
+
+// NoisyCounts defines model for NoisyCounts.
+type NoisyCounts struct {
+	// AnsweredAt 最初に答えた時刻 / When it was first answered
+	AnsweredAt time.Time `json:"answered_at"`
+
+	// By 分類（アルファベット順） / The cut, in the order of the alphabet
+	By []Dimension `json:"by"`
+
+	// Cells ありうるすべてのセル。何もなかったセルにも雑音が入ります / All cells there can be; also those in which nothing happened have noise
+	Cells []NoisyCell `json:"cells"`
+
+	// Cost 使った予算（分数） / What it cost, a fraction
+	//
+	// Example: 1/10
+	Cost string `json:"cost"`
+
+	// Distribution 雑音の分布 / Distribution of the noise
+	Distribution NoisyCountsDistribution `json:"distribution"`
+
+	// From 初日 / First day
+	From openapi_types.Date `json:"from"`
+
+	// Kind 予算の種類（ε-差分プライバシー、ρ-zCDP） / ε-differential privacy, or ρ-zCDP
+	Kind NoiseKind `json:"kind"`
+
+	// Left 残りの予算（分数） / What is left, a fraction
+	//
+	// Example: 9/10
+	Left string `json:"left"`
+
+	// Measure 人数か金額か / Distinct persons, or what they spent
+	Measure NoisyMeasure `json:"measure"`
+
+	// QuestionID 問いのID。同じ問いは同じ / The question; the same one has the same
+	QuestionID string `json:"question_id"`
+
+	// Repeated 前と同じ答えで、予算を使わなかった / It was given before, and cost nothing now
+	Repeated bool `json:"repeated"`
+
+	// Scale 分布の尺度（ラプラスの尺度、正規の分散。分数） / Laplace's scale or Gauss's variance, a fraction
+	//
+	// Example: 10
+	Scale string `json:"scale"`
+
+	// To 最終日 / Last day
+	To openapi_types.Date `json:"to"`
+
+	// Within 95%区間の片側の幅。上限で切ったぶんは含みません / Half-width of the 95 % interval; what bounding cut off comes on top
+	Within int64 `json:"within"`
+}
+
+// NoisyCountsDistribution 雑音の分布 / Distribution of the noise
+type NoisyCountsDistribution string
+
+// NoisyMeasure 人数か金額か / Distinct persons, or what they spent
+type NoisyMeasure string
+
+// NoisyQuestion Example: {"by":["age_band","sex"],"cost":"0.1","measure":"persons","period":"2026-07"}
+type NoisyQuestion struct {
+	// By 分類。契約にある組み合わせ / The cut, one of the contract's
+	By []Dimension `json:"by,omitempty,omitzero"`
+
+	// Cost この答えに使う予算（数または分数） / What to take from the budget, a number or a fraction
+	Cost string `json:"cost"`
+
+	// Measure 人数か金額か / Distinct persons, or what they spent
+	Measure NoisyMeasure `json:"measure"`
+
+	// Period 期間（月、四半期、年、年度） / A month, a quarter, a year, or a fiscal year from April
+	Period string `json:"period"`
+
+	// Purpose 利用目的のID / The ID of the purpose
+	Purpose string `json:"purpose,omitempty,omitzero"`
 }
 
 // Problem defines model for Problem.
@@ -634,6 +865,11 @@ type Table struct {
 	HiddenShare float64  `json:"hidden_share"`
 	Measures    []Column `json:"measures"`
 
+	// Method 守り方。suppression は秘匿、rounding は合計が合う丸め、cell_key は摂動（同じ人々には同じ増減）です。
+	// How figures are protected: some are suppressed; all are rounded so that they add up; all are perturbed, the same persons
+	// always by the same.
+	Method Method `json:"method"`
+
 	// MetricID 指標ID / A metric
 	//
 	// Example: M01a
@@ -716,3 +952,6 @@ type GetShopTableParams struct {
 	// By 分類（コンマ区切り） / Dimensions to cut by, separated by commas
 	By []Dimension `form:"by,omitempty" json:"by,omitempty,omitzero"`
 }
+
+// CountWithNoiseJSONRequestBody defines body for CountWithNoise for application/json ContentType.
+type CountWithNoiseJSONRequestBody = NoisyQuestion

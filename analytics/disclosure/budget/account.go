@@ -43,12 +43,14 @@ func (c Cost) delta() *big.Rat {
 	return c.Delta
 }
 
-// Account is what a recipient may spend, once and for all: the persons in the
-// data do not come back. Limits of ρ and ε cannot be mixed.
+// Account is what a recipient may spend since some time, or, where that is zero,
+// once and for all: what it learns in one period and the next adds up. Limits of
+// ρ and ε cannot be mixed.
 type Account struct {
 	Recipient string
 	Kind      Kind
 	Limit     Cost
+	Since     time.Time
 }
 
 // Entry is a spend. Entries are only ever added.
@@ -168,6 +170,12 @@ func (a *Accounts) Left(ctx context.Context, recipient string) (Cost, error) {
 	return account.left(spent), nil
 }
 
+// Answers is how many answers a recipient was given, ever.
+func (a *Accounts) Answers(ctx context.Context, recipient string) (int, error) {
+	list, err := a.Store.Entries(ctx, recipient)
+	return len(list), err
+}
+
 func (a Account) left(spent Cost) Cost {
 	return Cost{new(big.Rat).Sub(a.Limit.Value, spent.Value), new(big.Rat).Sub(a.Limit.delta(), spent.Delta)}
 }
@@ -187,12 +195,18 @@ func (a *Accounts) entries(ctx context.Context, account Account) ([]Entry, Cost,
 	for i, e := range list {
 		cost, ok := new(big.Rat).SetString(e.Cost)
 		delta, is := new(big.Rat).SetString(e.Delta)
-		if !ok || !is || e.Recipient != account.Recipient || e.Kind != account.Kind || e.Seq != int64(i)+1 || e.Previous != previous || e.Hash != e.seal() {
+		if !ok || !is || e.Recipient != account.Recipient || e.Seq != int64(i)+1 || e.Previous != previous || e.Hash != e.seal() {
 			return nil, Cost{}, fmt.Errorf("%w: entry %d", ErrBroken, i+1)
+		}
+		previous = e.Hash
+		if e.At.Before(account.Since) {
+			continue
+		}
+		if e.Kind != account.Kind {
+			return nil, Cost{}, fmt.Errorf("%w: the account counts %s, and %s was spent in the same period", ErrMechanism, account.Kind, e.Kind)
 		}
 		spent.Value.Add(spent.Value, cost)
 		spent.Delta.Add(spent.Delta, delta)
-		previous = e.Hash
 	}
 	return list, spent, nil
 }

@@ -25,6 +25,7 @@ import (
 	"math"
 	"math/big"
 	"slices"
+	"time"
 )
 
 // Kind is what an account counts, and with it the distribution of the noise.
@@ -48,6 +49,10 @@ type Answer struct {
 	Kind   Kind   `json:"kind"`
 	Cost   string `json:"cost"`  // ε or ρ, a fraction
 	Delta  string `json:"delta"` // δ, a fraction
+	// Scale is that of the noise, a fraction: of discrete Laplace noise its scale,
+	// of discrete Gaussian noise its variance.
+	Scale string    `json:"scale"`
+	At    time.Time `json:"at"` // when it was made, UTC
 	// Least is, for a sparse question, the least value that is told; else 0.
 	Least int64 `json:"least,omitempty"`
 }
@@ -102,7 +107,7 @@ func (d *Desk) Answer(ctx context.Context, recipient string, q Query, m Mechanis
 		if err != nil {
 			return nil, err
 		}
-		a.Fingerprint = print
+		a.Fingerprint, a.At = print, d.Accounts.Now().UTC().Truncate(time.Microsecond)
 		return json.Marshal(a)
 	})
 	if err != nil {
@@ -136,7 +141,7 @@ func (m Mechanism) check(q Query) error {
 // must not depend on the data. Where they come from the data, only those are
 // told that reach the threshold.
 func (m Mechanism) answer(q Query, list []Contribution, random io.Reader) (Answer, error) {
-	a := Answer{Cells: []Value{}, Kind: m.Kind, Cost: m.Cost.Value.RatString(), Delta: m.Cost.delta().RatString(), Within: m.within(q.Measure)}
+	a := Answer{Cells: []Value{}, Kind: m.Kind, Cost: m.Cost.Value.RatString(), Delta: m.Cost.delta().RatString(), Within: m.within(q.Measure), Scale: m.scale(q.Measure).RatString()}
 	cells := q.Names()
 	if q.Sparse {
 		for _, c := range list {

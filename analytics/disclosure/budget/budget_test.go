@@ -202,7 +202,7 @@ func desk(limit *big.Rat, kind Kind, list []Contribution) (*Desk, *Memory) {
 				if r == "nobody" {
 					return Account{}, ErrNoAccount
 				}
-				return Account{r, kind, Cost{limit, big.NewRat(1, 1_000_000)}}, nil
+				return Account{Recipient: r, Kind: kind, Limit: Cost{limit, big.NewRat(1, 1_000_000)}}, nil
 			},
 			Now: func() time.Time { return time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC) },
 		},

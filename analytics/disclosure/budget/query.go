@@ -11,7 +11,7 @@ import (
 
 // Query is a question: a count or a sum for each of some cells of a snapshot.
 type Query struct {
-	Snapshot string     `json:"snapshot"` // hash of the data that is asked
+	Snapshot string     `json:"snapshot"` // names the data that is asked; nothing may be told by the name
 	Measure  Measure    `json:"measure"`
 	Where    []Filter   `json:"where"` // all of them hold
 	By       []string   `json:"by"`    // dimensions that make the cells

@@ -4,6 +4,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -146,6 +147,42 @@ type ClientInterface interface {
 	// Corresponds with GET /statistics/v1/metrics/{metric_id}/table (the `GetTable` operationId).
 	GetTable(ctx context.Context, metricID MetricID, params *GetTableParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CountWithNoiseWithBody 雑音付きの集計 / Count with noise
+	//
+	// 契約に雑音の予算がある提供先に、決められた分類の人数または金額を、差分プライバシーの雑音（整数の離散分布）を加えて返します。
+	// 秘匿はありません。答えるたびに `cost` を予算から引き、足りなければ `privacy-budget-used-up` です。同じ問い（指標・期間・分類・
+	// cost が同じもの）には、何度でも、いつまでも、1ビットも違わない同じ答えを返し、予算は減りません。分類の順は問いません。
+	// 一人が数えられるのは契約で決めたセル数までで、金額にも一人あたりの上限があります。値は負になることがあり、0に切り上げてはいけません。
+	//
+	// For a recipient whose contract has a budget for noise: persons or yen by a cut on the list, with noise of differential
+	// privacy (discrete, in whole numbers) and without suppression. Every answer takes `cost` from the budget; when it does
+	// not hold that much, the answer is `privacy-budget-used-up`. The same question (measure, period, cut and cost) has the
+	// same answer for ever, to the bit, and costs nothing; the order of the cut does not matter. A person counts in so many
+	// cells as the contract says, with so many yen at most. Values may be below 0, and must not be cut off there.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /statistics/v1/noisy-counts (the `CountWithNoise` operationId).
+	CountWithNoiseWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CountWithNoise 雑音付きの集計 / Count with noise
+	//
+	// 契約に雑音の予算がある提供先に、決められた分類の人数または金額を、差分プライバシーの雑音（整数の離散分布）を加えて返します。
+	// 秘匿はありません。答えるたびに `cost` を予算から引き、足りなければ `privacy-budget-used-up` です。同じ問い（指標・期間・分類・
+	// cost が同じもの）には、何度でも、いつまでも、1ビットも違わない同じ答えを返し、予算は減りません。分類の順は問いません。
+	// 一人が数えられるのは契約で決めたセル数までで、金額にも一人あたりの上限があります。値は負になることがあり、0に切り上げてはいけません。
+	//
+	// For a recipient whose contract has a budget for noise: persons or yen by a cut on the list, with noise of differential
+	// privacy (discrete, in whole numbers) and without suppression. Every answer takes `cost` from the budget; when it does
+	// not hold that much, the answer is `privacy-budget-used-up`. The same question (measure, period, cut and cost) has the
+	// same answer for ever, to the bit, and costs nothing; the order of the cut does not matter. A person counts in so many
+	// cells as the contract says, with so many yen at most. Values may be below 0, and must not be cut off there.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /statistics/v1/noisy-counts (the `CountWithNoise` operationId).
+	CountWithNoise(ctx context.Context, body CountWithNoiseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetShopTable 自店の表 / Get a table of one's own shop
 	//
 	// 店舗が自店の表と、同じ業種・地区の公開の値（peers）を受け取ります。ほかの店舗の値はありません。自店でない店舗は
@@ -265,6 +302,62 @@ func (c *Client) ListMetrics(ctx context.Context, reqEditors ...RequestEditorFn)
 // Corresponds with GET /statistics/v1/metrics/{metric_id}/table (the `GetTable` operationId).
 func (c *Client) GetTable(ctx context.Context, metricID MetricID, params *GetTableParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetTableRequest(c.Server, metricID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CountWithNoiseWithBody 雑音付きの集計 / Count with noise
+//
+// 契約に雑音の予算がある提供先に、決められた分類の人数または金額を、差分プライバシーの雑音（整数の離散分布）を加えて返します。
+// 秘匿はありません。答えるたびに `cost` を予算から引き、足りなければ `privacy-budget-used-up` です。同じ問い（指標・期間・分類・
+// cost が同じもの）には、何度でも、いつまでも、1ビットも違わない同じ答えを返し、予算は減りません。分類の順は問いません。
+// 一人が数えられるのは契約で決めたセル数までで、金額にも一人あたりの上限があります。値は負になることがあり、0に切り上げてはいけません。
+//
+// For a recipient whose contract has a budget for noise: persons or yen by a cut on the list, with noise of differential
+// privacy (discrete, in whole numbers) and without suppression. Every answer takes `cost` from the budget; when it does
+// not hold that much, the answer is `privacy-budget-used-up`. The same question (measure, period, cut and cost) has the
+// same answer for ever, to the bit, and costs nothing; the order of the cut does not matter. A person counts in so many
+// cells as the contract says, with so many yen at most. Values may be below 0, and must not be cut off there.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /statistics/v1/noisy-counts (the `CountWithNoise` operationId).
+func (c *Client) CountWithNoiseWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCountWithNoiseRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CountWithNoise 雑音付きの集計 / Count with noise
+//
+// 契約に雑音の予算がある提供先に、決められた分類の人数または金額を、差分プライバシーの雑音（整数の離散分布）を加えて返します。
+// 秘匿はありません。答えるたびに `cost` を予算から引き、足りなければ `privacy-budget-used-up` です。同じ問い（指標・期間・分類・
+// cost が同じもの）には、何度でも、いつまでも、1ビットも違わない同じ答えを返し、予算は減りません。分類の順は問いません。
+// 一人が数えられるのは契約で決めたセル数までで、金額にも一人あたりの上限があります。値は負になることがあり、0に切り上げてはいけません。
+//
+// For a recipient whose contract has a budget for noise: persons or yen by a cut on the list, with noise of differential
+// privacy (discrete, in whole numbers) and without suppression. Every answer takes `cost` from the budget; when it does
+// not hold that much, the answer is `privacy-budget-used-up`. The same question (measure, period, cut and cost) has the
+// same answer for ever, to the bit, and costs nothing; the order of the cut does not matter. A person counts in so many
+// cells as the contract says, with so many yen at most. Values may be below 0, and must not be cut off there.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /statistics/v1/noisy-counts (the `CountWithNoise` operationId).
+func (c *Client) CountWithNoise(ctx context.Context, body CountWithNoiseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCountWithNoiseRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -565,6 +658,46 @@ func NewGetTableRequest(server string, metricID MetricID, params *GetTableParams
 	return req, nil
 }
 
+// NewCountWithNoiseRequest calls the generic CountWithNoise builder with application/json body
+func NewCountWithNoiseRequest(server string, body CountWithNoiseJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCountWithNoiseRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCountWithNoiseRequestWithBody constructs an http.Request for the CountWithNoise method, with any body, and a specified content type
+func NewCountWithNoiseRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/statistics/v1/noisy-counts")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewGetShopTableRequest constructs an http.Request for the GetShopTable method
 func NewGetShopTableRequest(server string, shopID string, metricID MetricID, params *GetShopTableParams) (*http.Request, error) {
 	var err error
@@ -791,6 +924,42 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /statistics/v1/metrics/{metric_id}/table (the `GetTable` operationId).
 	GetTableWithResponse(ctx context.Context, metricID MetricID, params *GetTableParams, reqEditors ...RequestEditorFn) (*GetTableResponse, error)
+
+	// CountWithNoiseWithBodyWithResponse 雑音付きの集計 / Count with noise
+	//
+	// 契約に雑音の予算がある提供先に、決められた分類の人数または金額を、差分プライバシーの雑音（整数の離散分布）を加えて返します。
+	// 秘匿はありません。答えるたびに `cost` を予算から引き、足りなければ `privacy-budget-used-up` です。同じ問い（指標・期間・分類・
+	// cost が同じもの）には、何度でも、いつまでも、1ビットも違わない同じ答えを返し、予算は減りません。分類の順は問いません。
+	// 一人が数えられるのは契約で決めたセル数までで、金額にも一人あたりの上限があります。値は負になることがあり、0に切り上げてはいけません。
+	//
+	// For a recipient whose contract has a budget for noise: persons or yen by a cut on the list, with noise of differential
+	// privacy (discrete, in whole numbers) and without suppression. Every answer takes `cost` from the budget; when it does
+	// not hold that much, the answer is `privacy-budget-used-up`. The same question (measure, period, cut and cost) has the
+	// same answer for ever, to the bit, and costs nothing; the order of the cut does not matter. A person counts in so many
+	// cells as the contract says, with so many yen at most. Values may be below 0, and must not be cut off there.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /statistics/v1/noisy-counts (the `CountWithNoise` operationId).
+	CountWithNoiseWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CountWithNoiseResponse, error)
+
+	// CountWithNoiseWithResponse 雑音付きの集計 / Count with noise
+	//
+	// 契約に雑音の予算がある提供先に、決められた分類の人数または金額を、差分プライバシーの雑音（整数の離散分布）を加えて返します。
+	// 秘匿はありません。答えるたびに `cost` を予算から引き、足りなければ `privacy-budget-used-up` です。同じ問い（指標・期間・分類・
+	// cost が同じもの）には、何度でも、いつまでも、1ビットも違わない同じ答えを返し、予算は減りません。分類の順は問いません。
+	// 一人が数えられるのは契約で決めたセル数までで、金額にも一人あたりの上限があります。値は負になることがあり、0に切り上げてはいけません。
+	//
+	// For a recipient whose contract has a budget for noise: persons or yen by a cut on the list, with noise of differential
+	// privacy (discrete, in whole numbers) and without suppression. Every answer takes `cost` from the budget; when it does
+	// not hold that much, the answer is `privacy-budget-used-up`. The same question (measure, period, cut and cost) has the
+	// same answer for ever, to the bit, and costs nothing; the order of the cut does not matter. A person counts in so many
+	// cells as the contract says, with so many yen at most. Values may be below 0, and must not be cut off there.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /statistics/v1/noisy-counts (the `CountWithNoise` operationId).
+	CountWithNoiseWithResponse(ctx context.Context, body CountWithNoiseJSONRequestBody, reqEditors ...RequestEditorFn) (*CountWithNoiseResponse, error)
 
 	// GetShopTableWithResponse 自店の表 / Get a table of one's own shop
 	//
@@ -1046,6 +1215,54 @@ func (r GetTableResponse) ContentType() string {
 	return ""
 }
 
+type CountWithNoiseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *NoisyCounts
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CountWithNoiseResponse) GetJSON200() *NoisyCounts {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CountWithNoiseResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CountWithNoiseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CountWithNoiseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CountWithNoiseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CountWithNoiseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetShopTableResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -1237,6 +1454,54 @@ func (c *ClientWithResponses) GetTableWithResponse(ctx context.Context, metricID
 	return ParseGetTableResponse(rsp)
 }
 
+// CountWithNoiseWithBodyWithResponse 雑音付きの集計 / Count with noise
+//
+// 契約に雑音の予算がある提供先に、決められた分類の人数または金額を、差分プライバシーの雑音（整数の離散分布）を加えて返します。
+// 秘匿はありません。答えるたびに `cost` を予算から引き、足りなければ `privacy-budget-used-up` です。同じ問い（指標・期間・分類・
+// cost が同じもの）には、何度でも、いつまでも、1ビットも違わない同じ答えを返し、予算は減りません。分類の順は問いません。
+// 一人が数えられるのは契約で決めたセル数までで、金額にも一人あたりの上限があります。値は負になることがあり、0に切り上げてはいけません。
+//
+// For a recipient whose contract has a budget for noise: persons or yen by a cut on the list, with noise of differential
+// privacy (discrete, in whole numbers) and without suppression. Every answer takes `cost` from the budget; when it does
+// not hold that much, the answer is `privacy-budget-used-up`. The same question (measure, period, cut and cost) has the
+// same answer for ever, to the bit, and costs nothing; the order of the cut does not matter. A person counts in so many
+// cells as the contract says, with so many yen at most. Values may be below 0, and must not be cut off there.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /statistics/v1/noisy-counts (the `CountWithNoise` operationId).
+func (c *ClientWithResponses) CountWithNoiseWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CountWithNoiseResponse, error) {
+	rsp, err := c.CountWithNoiseWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCountWithNoiseResponse(rsp)
+}
+
+// CountWithNoiseWithResponse 雑音付きの集計 / Count with noise
+//
+// 契約に雑音の予算がある提供先に、決められた分類の人数または金額を、差分プライバシーの雑音（整数の離散分布）を加えて返します。
+// 秘匿はありません。答えるたびに `cost` を予算から引き、足りなければ `privacy-budget-used-up` です。同じ問い（指標・期間・分類・
+// cost が同じもの）には、何度でも、いつまでも、1ビットも違わない同じ答えを返し、予算は減りません。分類の順は問いません。
+// 一人が数えられるのは契約で決めたセル数までで、金額にも一人あたりの上限があります。値は負になることがあり、0に切り上げてはいけません。
+//
+// For a recipient whose contract has a budget for noise: persons or yen by a cut on the list, with noise of differential
+// privacy (discrete, in whole numbers) and without suppression. Every answer takes `cost` from the budget; when it does
+// not hold that much, the answer is `privacy-budget-used-up`. The same question (measure, period, cut and cost) has the
+// same answer for ever, to the bit, and costs nothing; the order of the cut does not matter. A person counts in so many
+// cells as the contract says, with so many yen at most. Values may be below 0, and must not be cut off there.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /statistics/v1/noisy-counts (the `CountWithNoise` operationId).
+func (c *ClientWithResponses) CountWithNoiseWithResponse(ctx context.Context, body CountWithNoiseJSONRequestBody, reqEditors ...RequestEditorFn) (*CountWithNoiseResponse, error) {
+	rsp, err := c.CountWithNoise(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCountWithNoiseResponse(rsp)
+}
+
 // GetShopTableWithResponse 自店の表 / Get a table of one's own shop
 //
 // 店舗が自店の表と、同じ業種・地区の公開の値（peers）を受け取ります。ほかの店舗の値はありません。自店でない店舗は
@@ -1424,6 +1689,39 @@ func ParseGetTableResponse(rsp *http.Response) (*GetTableResponse, error) {
 
 	case rsp.StatusCode == 200:
 		// Content-type (text/csv) unsupported
+
+	}
+
+	return response, nil
+}
+
+// ParseCountWithNoiseResponse parses an HTTP response from a CountWithNoiseWithResponse call
+func ParseCountWithNoiseResponse(rsp *http.Response) (*CountWithNoiseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CountWithNoiseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest NoisyCounts
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
 
 	}
 

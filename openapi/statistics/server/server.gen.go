@@ -35,6 +35,9 @@ type ServerInterface interface {
 	// GetTable 統計表の取得 / Get the table of a metric
 	// (GET /statistics/v1/metrics/{metric_id}/table)
 	GetTable(w http.ResponseWriter, r *http.Request, metricID MetricID, params GetTableParams)
+	// CountWithNoise 雑音付きの集計 / Count with noise
+	// (POST /statistics/v1/noisy-counts)
+	CountWithNoise(w http.ResponseWriter, r *http.Request)
 	// GetShopTable 自店の表 / Get a table of one's own shop
 	// (GET /statistics/v1/shops/{shop_id}/metrics/{metric_id}/table)
 	GetShopTable(w http.ResponseWriter, r *http.Request, shopID string, metricID MetricID, params GetShopTableParams)
@@ -74,6 +77,12 @@ func (_ Unimplemented) ListMetrics(w http.ResponseWriter, r *http.Request) {
 // GetTable 統計表の取得 / Get the table of a metric
 // (GET /statistics/v1/metrics/{metric_id}/table)
 func (_ Unimplemented) GetTable(w http.ResponseWriter, r *http.Request, metricID MetricID, params GetTableParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CountWithNoise 雑音付きの集計 / Count with noise
+// (POST /statistics/v1/noisy-counts)
+func (_ Unimplemented) CountWithNoise(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -293,6 +302,20 @@ func (siw *ServerInterfaceWrapper) GetTable(w http.ResponseWriter, r *http.Reque
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetTable(w, r, metricID, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CountWithNoise operation middleware
+func (siw *ServerInterfaceWrapper) CountWithNoise(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CountWithNoise(w, r)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -529,6 +552,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/statistics/v1/contract", wrapper.GetContract)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/statistics/v1/noisy-counts", wrapper.CountWithNoise)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/statistics/v1/bundles/{period}", wrapper.GetBundle)
@@ -799,6 +825,45 @@ func (response GetTabledefaultApplicationProblemPlusJSONResponse) VisitGetTableR
 	return err
 }
 
+type CountWithNoiseRequestObject struct {
+	Body *CountWithNoiseJSONRequestBody
+}
+
+type CountWithNoiseResponseObject interface {
+	VisitCountWithNoiseResponse(w http.ResponseWriter) error
+}
+
+type CountWithNoise200JSONResponse NoisyCounts
+
+func (response CountWithNoise200JSONResponse) VisitCountWithNoiseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CountWithNoisedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CountWithNoisedefaultApplicationProblemPlusJSONResponse) VisitCountWithNoiseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetShopTableRequestObject struct {
 	ShopID   string   `json:"shop_id"`
 	MetricID MetricID `json:"metric_id"`
@@ -896,6 +961,9 @@ type StrictServerInterface interface {
 	// GetTable 統計表の取得 / Get the table of a metric
 	// (GET /statistics/v1/metrics/{metric_id}/table)
 	GetTable(ctx context.Context, request GetTableRequestObject) (GetTableResponseObject, error)
+	// CountWithNoise 雑音付きの集計 / Count with noise
+	// (POST /statistics/v1/noisy-counts)
+	CountWithNoise(ctx context.Context, request CountWithNoiseRequestObject) (CountWithNoiseResponseObject, error)
 	// GetShopTable 自店の表 / Get a table of one's own shop
 	// (GET /statistics/v1/shops/{shop_id}/metrics/{metric_id}/table)
 	GetShopTable(ctx context.Context, request GetShopTableRequestObject) (GetShopTableResponseObject, error)
@@ -1062,6 +1130,37 @@ func (sh *strictHandler) GetTable(w http.ResponseWriter, r *http.Request, metric
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetTableResponseObject); ok {
 		if err := validResponse.VisitGetTableResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CountWithNoise operation middleware
+func (sh *strictHandler) CountWithNoise(w http.ResponseWriter, r *http.Request) {
+	var request CountWithNoiseRequestObject
+
+	var body CountWithNoiseJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CountWithNoise(ctx, request.(CountWithNoiseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CountWithNoise")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CountWithNoiseResponseObject); ok {
+		if err := validResponse.VisitCountWithNoiseResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

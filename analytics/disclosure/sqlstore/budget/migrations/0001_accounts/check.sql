@@ -1,0 +1,1 @@
+SELECT (SELECT COUNT(*) FROM budget_entries) = 0
