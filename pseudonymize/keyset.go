@@ -2,66 +2,53 @@ package pseudonymize
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
 
-	"github.com/tink-crypto/tink-go/v2/aead/subtle"
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/prf"
-	"golang.org/x/crypto/argon2"
-	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// Keyset holds the keys that make tokens. The part of it that can re-identify
-// is 削除情報等: keep it apart from the lake.
+// Keyset holds the key that makes the tokens of one project, purpose and epoch.
+// The part of it that can re-identify is 削除情報等: keep it apart from the lake.
 type Keyset struct {
+	Scope  Scope
 	handle *keyset.Handle
 }
 
-// keysetFile is how a keyset lies in a file: encrypted with a key that is
-// derived from a passphrase.
+// keysetFile is a file with one key, as it was before there were key rings:
+// encrypted with a key that is derived from a passphrase.
 type keysetFile struct {
 	Format     string    `json:"format"`
 	Derivation argonSpec `json:"derivation"`
 	Keyset     []byte    `json:"keyset"`
 }
 
-type argonSpec struct {
-	Name      string `json:"name"`
-	Salt      []byte `json:"salt"`
-	Time      uint32 `json:"time"`
-	MemoryKiB uint32 `json:"memory_kib"`
-	Threads   uint8  `json:"threads"`
-}
-
 const keysetFormat = "meguri-keyset-1"
 
-// The second recommended setting of RFC 9106 §4: 3 passes over 64 MiB.
-var argonDefault = argonSpec{Name: "argon2id", Time: 3, MemoryKiB: 64 << 10, Threads: 4}
-
-// NewKeyset makes a keyset of one AES-CMAC key, which is the first epoch.
+// NewKeyset makes a keyset of one AES-CMAC key, which is the first epoch of the
+// default project and purpose.
 func NewKeyset() (*Keyset, error) {
 	handle, err := keyset.NewHandle(prf.AESCMACPRFKeyTemplate())
 	if err != nil {
 		return nil, fmt.Errorf("make keyset: %w", err)
 	}
-	return &Keyset{handle}, nil
+	return &Keyset{DefaultScope, handle}, nil
 }
 
 // Epoch numbers the key that makes new tokens. Tokens of two epochs cannot be
 // joined.
 func (k *Keyset) Epoch() uint32 { return k.handle.KeysetInfo().GetPrimaryKeyId() }
 
-// Write writes the keyset, encrypted under the passphrase.
+// Write writes the keyset alone, encrypted under the passphrase. A key ring
+// reads it.
 func (k *Keyset) Write(w io.Writer, passphrase []byte) error {
-	f := keysetFile{Format: keysetFormat, Derivation: argonDefault}
-	f.Derivation.Salt = make([]byte, 16)
-	if _, err := rand.Read(f.Derivation.Salt); err != nil {
+	spec, err := newArgon()
+	if err != nil {
 		return err
 	}
-	aead, err := f.Derivation.aead(passphrase)
+	aead, err := spec.aead(passphrase)
 	if err != nil {
 		return fmt.Errorf("write keyset: %w", err)
 	}
@@ -69,8 +56,7 @@ func (k *Keyset) Write(w io.Writer, passphrase []byte) error {
 	if err := k.handle.WriteWithAssociatedData(keyset.NewBinaryWriter(&sealed), aead, []byte(keysetFormat)); err != nil {
 		return fmt.Errorf("write keyset: %w", err)
 	}
-	f.Keyset = sealed.Bytes()
-	return json.NewEncoder(w).Encode(f)
+	return json.NewEncoder(w).Encode(keysetFile{keysetFormat, spec, sealed.Bytes()})
 }
 
 // ReadKeyset reads what Write wrote. It returns ErrPassphrase when the
@@ -80,7 +66,11 @@ func ReadKeyset(r io.Reader, passphrase []byte) (*Keyset, error) {
 	if err := json.NewDecoder(r).Decode(&f); err != nil || f.Format != keysetFormat {
 		return nil, ErrKeyset
 	}
-	aead, err := f.Derivation.aead(passphrase)
+	return f.open(Passphrase(passphrase))
+}
+
+func (f keysetFile) open(s Sealer) (*Keyset, error) {
+	aead, err := s.Unlock(Lock{Kind: ByPassphrase, Derivation: &f.Derivation})
 	if err != nil {
 		return nil, err
 	}
@@ -88,14 +78,5 @@ func ReadKeyset(r io.Reader, passphrase []byte) (*Keyset, error) {
 	if err != nil {
 		return nil, ErrPassphrase
 	}
-	return &Keyset{handle}, nil
-}
-
-func (s argonSpec) aead(passphrase []byte) (*subtle.XChaCha20Poly1305, error) {
-	// Bounds keep a changed file from asking for all memory.
-	if s.Name != "argon2id" || s.Time < 1 || s.Time > 16 || s.MemoryKiB > 1<<20 || s.Threads < 1 || len(s.Salt) < 16 {
-		return nil, ErrKeyset
-	}
-	key := argon2.IDKey(passphrase, s.Salt, s.Time, s.MemoryKiB, s.Threads, chacha20poly1305.KeySize)
-	return subtle.NewXChaCha20Poly1305(key)
+	return &Keyset{DefaultScope, handle}, nil
 }

@@ -2,16 +2,17 @@ package pseudonymize
 
 import (
 	"bytes"
-	_ "embed"
+	"embed"
 	"fmt"
 	"io"
+	"path"
+	"regexp"
 	"slices"
-	"time"
+	"strings"
 
-	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 	"go.yaml.in/yaml/v3"
+
+	"meguri/pseudonymize/scan"
 )
 
 // Action is what becomes of a column.
@@ -20,45 +21,102 @@ type Action string
 // The actions there are.
 const (
 	Drop       Action = "drop"        // nothing of it goes on
-	Keep       Action = "keep"        // goes on as it is: codes and amounts
+	Keep       Action = "keep"        // goes on as it is: codes and amounts; scanned
 	Tokenize   Action = "token"       // a token takes its place
-	AgeBand    Action = "age_band"    // a birth date becomes a ten-year band, 90 and over in one
-	LocalDay   Action = "local_day"   // an instant becomes the day in Asia/Tokyo
+	AgeBand    Action = "age_band"    // a birth date becomes a band of years, the oldest in one
+	Area       Action = "area"        // an address or mesh code becomes a larger area; scanned
+	AmountBand Action = "amount_band" // yen become a band of the row 1, 2, 5, 10, 20, 50 …
+	Category   Action = "category"    // a code becomes a coarser one of a list
 	LocalTime  Action = "local_time"  // an instant becomes the wall clock in Asia/Tokyo, to the minute
-	LocalMonth Action = "local_month" // an instant becomes the month, YYYY-MM
+	LocalHour  Action = "local_hour"  // … to the hour
+	LocalDay   Action = "local_day"   // … the day
+	LocalWeek  Action = "local_week"  // … the Monday of its week
+	LocalMonth Action = "local_month" // … the month, YYYY-MM
+	FreeText   Action = "free_text"   // goes on where a reason is given; what a scanner finds is taken out
 )
 
 // Rule says what becomes of one column. A column may have several rules.
 type Rule struct {
 	From   string `yaml:"from"`
 	Action Action `yaml:"action"`
-	As     string `yaml:"as"`     // the column of the lake; empty for drop
-	Domain string `yaml:"domain"` // for token: what kind of identifier it is
-	Law    string `yaml:"law"`    // why, for the evidence
+	As     string `yaml:"as,omitempty"`     // the column of the lake; empty for drop
+	Domain string `yaml:"domain,omitempty"` // for token: what kind of identifier it is
+	Within string `yaml:"within,omitempty"` // for token: who gave it, where that is one for all rows and not the row's source
+	Law    string `yaml:"law,omitempty"`    // why, for the evidence: "規則31条1号：…" (or "Rule 31(1)") or what it is needed for
+
+	To     string            `yaml:"to,omitempty"`     // for area: town, district, mesh_500m, mesh_1km, mesh_10km
+	Width  int               `yaml:"width,omitempty"`  // for age_band: 5 or 10 years
+	Lowest int64             `yaml:"lowest,omitempty"` // for amount_band: one band below it
+	Top    int64             `yaml:"top,omitempty"`    // for age_band and amount_band: one band from it upwards
+	Codes  map[string]string `yaml:"codes,omitempty"`  // for category
+	Other  string            `yaml:"other,omitempty"`  // for category: what every other code becomes
+	Reason string            `yaml:"reason,omitempty"` // for free_text: why it is needed
+	Exempt []Exemption       `yaml:"exempt,omitempty"` // for what is scanned
+}
+
+// Exemption lets a column have what a scanner takes for something else.
+type Exemption struct {
+	Kind   scan.Kind `yaml:"kind"`
+	Reason string    `yaml:"reason"`
 }
 
 // Policy is a field policy (加工方法): a rule for every column of a dataset.
 type Policy struct {
 	Version string `yaml:"version"`
 	Dataset string `yaml:"dataset"`
-	Source  string `yaml:"source"` // the column that says who gave the row
+	Purpose string `yaml:"purpose"` // 利用目的; the key must be of it too
+	Source  string `yaml:"source"`  // the column that says who gave the row
 	Rules   []Rule `yaml:"rules"`
 }
 
-//go:embed payment.yaml
-var paymentPolicy []byte
+//go:embed *.yaml
+var documents embed.FS
+
+// Datasets are the datasets that the program has a policy for.
+func Datasets() []string {
+	files, err := documents.ReadDir(".")
+	if err != nil {
+		panic("pseudonymize: " + err.Error())
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, strings.TrimSuffix(f.Name(), path.Ext(f.Name())))
+	}
+	return names
+}
+
+// Document is the text of the policy for a dataset that comes with the program.
+func Document(dataset string) ([]byte, error) {
+	if !slices.Contains(Datasets(), dataset) {
+		return nil, fmt.Errorf("%w: there is no policy for %q, but for %s", ErrPolicy, dataset, strings.Join(Datasets(), ", "))
+	}
+	return documents.ReadFile(dataset + ".yaml")
+}
+
+// PolicyFor is the policy for a dataset that comes with the program.
+func PolicyFor(dataset string) (Policy, error) {
+	text, err := Document(dataset)
+	if err != nil {
+		return Policy{}, err
+	}
+	p, err := ParsePolicy(text)
+	if err != nil {
+		return p, fmt.Errorf("%s.yaml: %w", dataset, err)
+	}
+	return p, nil
+}
 
 // PaymentPolicy is the policy for payments that comes with the program.
 func PaymentPolicy() Policy {
-	p, err := ParsePolicy(paymentPolicy)
+	p, err := PolicyFor("payment")
 	if err != nil {
-		panic("pseudonymize: payment.yaml: " + err.Error())
+		panic("pseudonymize: " + err.Error())
 	}
 	return p
 }
 
 // ParsePolicy reads a policy document (YAML). Members it does not know are an
-// error.
+// error, and so is a rule without its reason in law. Errors name the line.
 func ParsePolicy(text []byte) (Policy, error) {
 	var p Policy
 	d := yaml.NewDecoder(bytes.NewReader(text))
@@ -69,345 +127,225 @@ func ParsePolicy(text []byte) (Policy, error) {
 	if err := d.Decode(new(yaml.Node)); err != io.EOF {
 		return p, fmt.Errorf("%w: something follows the document", ErrPolicy)
 	}
-	return p, p.check()
+	i, err := p.fault()
+	if err == nil {
+		i = slices.IndexFunc(p.Rules, func(r Rule) bool { return strings.TrimSpace(r.Law) == "" })
+		if i < 0 {
+			return p, nil
+		}
+		err = fmt.Errorf("%s has no \"law\": say by which clause of Rule 31 it is changed, or what it is needed for", p.Rules[i].From)
+	}
+	if lines := ruleLines(text); i >= 0 && i < len(lines) {
+		return p, fmt.Errorf("%w: line %d: %w", ErrPolicy, lines[i], err)
+	}
+	return p, fmt.Errorf("%w: %w", ErrPolicy, err)
 }
 
-// check returns what is wrong with a policy, whatever the data are.
-func (p Policy) check() error {
-	if p.Version == "" || p.Dataset == "" || len(p.Rules) == 0 {
-		return fmt.Errorf("%w: it needs a version, a dataset and rules", ErrPolicy)
+// ruleLines are the lines on which the rules begin.
+func ruleLines(text []byte) (lines []int) {
+	var root yaml.Node
+	if yaml.Unmarshal(text, &root) != nil || len(root.Content) == 0 {
+		return nil
 	}
-	var made, dropped, used []string
-	for _, r := range p.Rules {
-		if r.From == "" {
-			return fmt.Errorf("%w: a rule names no column (\"from\")", ErrPolicy)
-		}
-		switch r.Action {
-		case Drop:
-			if r.As != "" {
-				return fmt.Errorf("%w: %s is dropped, so it has no \"as\"", ErrPolicy, r.From)
-			}
-			dropped = append(dropped, r.From)
+	for i := 0; i+1 < len(root.Content[0].Content); i += 2 {
+		if root.Content[0].Content[i].Value != "rules" {
 			continue
-		case Keep, AgeBand, LocalDay, LocalTime, LocalMonth:
-		case Tokenize:
-			if r.Domain == "" {
-				return fmt.Errorf("%w: %s needs a domain", ErrPolicy, r.From)
-			}
-		default:
-			return fmt.Errorf("%w: %s has the unknown action %q", ErrPolicy, r.From, r.Action)
 		}
-		if r.As == "" || slices.Contains(made, r.As) {
-			return fmt.Errorf("%w: every rule makes a column of its own (%q from %q)", ErrPolicy, r.As, r.From)
+		list := root.Content[0].Content[i+1]
+		if list.Alias != nil {
+			list = list.Alias
 		}
-		made, used = append(made, r.As), append(used, r.From)
+		for _, rule := range list.Content {
+			lines = append(lines, rule.Line)
+		}
 	}
-	for _, column := range dropped {
-		if slices.Contains(used, column) {
-			return fmt.Errorf("%w: %s is dropped by one rule and goes on by another", ErrPolicy, column)
+	return lines
+}
+
+// CheckColumns compares a policy with the columns that a dataset has: each needs
+// a rule, and each rule a column.
+func (p Policy) CheckColumns(columns []string) error {
+	for _, c := range columns {
+		if !slices.ContainsFunc(p.Rules, func(r Rule) bool { return r.From == c }) {
+			return &UnknownColumnError{Column: c}
+		}
+	}
+	for _, r := range p.Rules {
+		if !slices.Contains(columns, r.From) {
+			return noColumn(r.From, p.Dataset)
 		}
 	}
 	return nil
 }
 
-// Plan is a policy made ready for data of one schema.
-type Plan struct {
-	Schema *arrow.Schema // of what comes out
-	in     *arrow.Schema
-	steps  []step
-	tokens *Tokenizer
-	asOf   time.Time
-	mem    memory.Allocator
+func noColumn(column, dataset string) error {
+	return fmt.Errorf("%w: there is no column %q in the data of %q", ErrPolicy, column, dataset)
 }
 
-// step makes one column of the output.
-type step struct {
-	rule    Rule
-	in      int // column of the input
-	source  int // column that says who gave the row
-	sameAs  int // step whose token is this one's too where both inputs are equal, or -1
-	convert func(p *Plan, s step, in arrow.RecordBatch, done []arrow.Array) (arrow.Array, error)
-}
-
-// Compile makes a policy ready. Every column of the input must have a rule, or
-// Compile returns *UnknownColumnError; a rule for a column that is not there is
-// ErrPolicy. Ages are those on the day of asOf.
-func (p Policy) Compile(in *arrow.Schema, t *Tokenizer, asOf time.Time) (*Plan, error) {
-	if err := p.check(); err != nil {
-		return nil, err
-	}
-	for _, f := range in.Fields() {
-		if !slices.ContainsFunc(p.Rules, func(r Rule) bool { return r.From == f.Name }) {
-			return nil, &UnknownColumnError{Column: f.Name}
-		}
-	}
-	plan := &Plan{in: in, tokens: t, asOf: asOf, mem: memory.DefaultAllocator}
-	source := slices.IndexFunc(in.Fields(), func(f arrow.Field) bool { return f.Name == p.Source })
-	var fields []arrow.Field
+// Columns are the columns that the policy has rules for.
+func (p Policy) Columns() (columns []string) {
 	for _, r := range p.Rules {
-		i := slices.IndexFunc(in.Fields(), func(f arrow.Field) bool { return f.Name == r.From })
-		if i < 0 {
-			return nil, fmt.Errorf("%w: there is no column %q in the data", ErrPolicy, r.From)
+		if !slices.Contains(columns, r.From) {
+			columns = append(columns, r.From)
 		}
-		if r.Action == Drop {
-			continue
-		}
-		if r.Action == Tokenize && source < 0 {
-			return nil, fmt.Errorf("%w: tokens need the source column %q", ErrPolicy, p.Source)
-		}
-		s := step{rule: r, in: i, source: source, sameAs: -1}
-		field, err := s.resolve(in.Field(i))
-		if err != nil {
-			return nil, err
-		}
-		if r.Action == Tokenize {
-			s.sameAs = slices.IndexFunc(plan.steps, func(o step) bool {
-				return o.rule.Action == Tokenize && o.rule.Domain == r.Domain
-			})
-		}
-		fields = append(fields, field)
-		plan.steps = append(plan.steps, s)
 	}
-	plan.Schema = arrow.NewSchema(fields, nil)
-	return plan, nil
+	return columns
 }
 
-// LocalTimeType is the type of wall clocks: no zone, since it is Tokyo's.
-var LocalTimeType = &arrow.TimestampType{Unit: arrow.Microsecond}
+func (p Policy) check() error {
+	if _, err := p.fault(); err != nil {
+		return fmt.Errorf("%w: %w", ErrPolicy, err)
+	}
+	return nil
+}
 
-// resolve picks the conversion and the type of the output.
-func (s *step) resolve(in arrow.Field) (arrow.Field, error) {
-	out := arrow.Field{Name: s.rule.As, Nullable: in.Nullable}
-	want := func(id arrow.Type) error {
-		if in.Type.ID() != id {
-			return fmt.Errorf("%w: %s of %q needs %s, and the column is %s", ErrPolicy, s.rule.Action, in.Name, id, in.Type)
-		}
-		return nil
+// fault returns what is wrong with a policy, whatever the data are, and the
+// number of the rule, or -1.
+func (p Policy) fault() (int, error) {
+	if p.Version == "" || p.Dataset == "" || p.Purpose == "" || len(p.Rules) == 0 {
+		return -1, fmt.Errorf("it needs a version, a dataset, a purpose and rules")
 	}
-	instant := func() error {
-		if t, ok := in.Type.(*arrow.TimestampType); !ok || t.Unit != arrow.Microsecond || t.TimeZone == "" {
-			return fmt.Errorf("%w: %s of %q needs an instant in microseconds (a timestamp with a zone), and the column is %s", ErrPolicy, s.rule.Action, in.Name, in.Type)
+	var made, dropped, used []string
+	for i, r := range p.Rules {
+		if err := r.check(); err != nil {
+			return i, err
 		}
-		return nil
+		switch {
+		case r.Action == Drop && slices.Contains(used, r.From), r.Action != Drop && slices.Contains(dropped, r.From):
+			return i, fmt.Errorf("%s is dropped by one rule and goes on by another", r.From)
+		case r.Action == Drop:
+			dropped = append(dropped, r.From)
+		case r.As == "" || slices.Contains(made, r.As):
+			return i, fmt.Errorf("every rule makes a column of its own (%q from %q)", r.As, r.From)
+		default:
+			made, used = append(made, r.As), append(used, r.From)
+		}
 	}
-	var err error
-	switch s.rule.Action {
-	case Keep:
-		out.Type, s.convert = in.Type, keep
+	return -1, nil
+}
+
+// parameters are those that an action takes.
+var parameters = map[Action][]string{
+	Drop: nil, Keep: {"exempt"}, Tokenize: {"domain", "within"}, AgeBand: {"width", "top"}, Area: {"to", "exempt"},
+	AmountBand: {"lowest", "top"}, Category: {"codes", "other"}, LocalTime: nil, LocalHour: nil, LocalDay: nil, LocalWeek: nil,
+	LocalMonth: nil, FreeText: {"reason", "exempt"},
+}
+
+func (r Rule) check() error {
+	if r.From == "" {
+		return fmt.Errorf("a rule names no column (\"from\")")
+	}
+	takes, known := parameters[r.Action]
+	if !known {
+		return fmt.Errorf("%s has the unknown action %q", r.From, r.Action)
+	}
+	given := map[string]bool{
+		"domain": r.Domain != "", "within": r.Within != "", "to": r.To != "", "width": r.Width != 0, "lowest": r.Lowest != 0, "top": r.Top != 0,
+		"codes": len(r.Codes) > 0, "other": r.Other != "", "reason": r.Reason != "", "exempt": len(r.Exempt) > 0,
+	}
+	for name, is := range given {
+		if is && !slices.Contains(takes, name) {
+			return fmt.Errorf("%s: the action %s takes no %q", r.From, r.Action, name)
+		}
+	}
+	for _, e := range r.Exempt {
+		if !slices.Contains(scan.Kinds, e.Kind) || strings.TrimSpace(e.Reason) == "" {
+			return fmt.Errorf("%s: an exemption names one of %v and a reason, and not %q", r.From, scan.Kinds, e.Kind)
+		}
+	}
+	switch r.Action {
+	case Drop:
+		if r.As != "" {
+			return fmt.Errorf("%s is dropped, so it has no \"as\"", r.From)
+		}
 	case Tokenize:
-		out.Type, s.convert = &arrow.FixedSizeBinaryType{ByteWidth: TokenSize}, tokenize
-		err = want(arrow.STRING)
+		if r.Domain == "" {
+			return fmt.Errorf("%s needs a domain", r.From)
+		}
 	case AgeBand:
-		out.Type, s.convert = arrow.BinaryTypes.String, ageBand
-		err = want(arrow.STRING)
-	case LocalDay:
-		out.Type, s.convert = arrow.FixedWidthTypes.Date32, localDay
-		err = instant()
-	case LocalTime:
-		out.Type, s.convert = LocalTimeType, localTime
-		err = instant()
-	case LocalMonth:
-		out.Type, s.convert = arrow.BinaryTypes.String, localMonth
-		err = instant()
+		if width, top := r.ages(); (width != 5 && width != 10) || top < 60 || top > 90 || top%width != 0 {
+			return fmt.Errorf("%s: bands are 5 or 10 years wide, and the top is one of their bounds from 60 to 90", r.From)
+		}
+	case AmountBand:
+		if lowest, top := r.amounts(); !is125(lowest) || !is125(top) || lowest >= top || top > 1_000_000_000_000 {
+			return fmt.Errorf("%s: lowest and top are of the row 1, 2, 5, 10, 20, 50 …, and lowest is less", r.From)
+		}
+	case Area:
+		if _, known := areas[r.To]; !known {
+			return fmt.Errorf("%s: an area is generalised \"to\" town, district, mesh_500m, mesh_1km or mesh_10km, and not to %q", r.From, r.To)
+		}
+	case Category:
+		if len(r.Codes) == 0 || r.Other == "" {
+			return fmt.Errorf("%s needs codes, and \"other\" for those that are not among them", r.From)
+		}
+	case FreeText:
+		if strings.TrimSpace(r.Reason) == "" {
+			return fmt.Errorf("%s: free text is refused, since it may hold anything; drop it, or give the reason why it is needed", r.From)
+		}
 	}
-	return out, err
+	return nil
 }
 
-// Apply makes a batch of the output from a batch of the input, which has the
-// schema that the plan was made for. The caller releases both.
-func (p *Plan) Apply(in arrow.RecordBatch) (arrow.RecordBatch, error) {
-	if !in.Schema().Equal(p.in) {
-		return nil, fmt.Errorf("%w: the data have other columns than the plan was made for", ErrPolicy)
+// ages are a rule's width and top of bands of age.
+func (r Rule) ages() (width, top int) {
+	width, top = 10, 90
+	if r.Width != 0 {
+		width = r.Width
 	}
-	columns := make([]arrow.Array, 0, len(p.steps))
-	defer func() {
-		for _, c := range columns {
-			c.Release()
-		}
-	}()
-	for _, s := range p.steps {
-		c, err := s.convert(p, s, in, columns)
-		if err != nil {
-			return nil, fmt.Errorf("%s of column %q: %w", s.rule.Action, s.rule.From, err)
-		}
-		columns = append(columns, c)
+	if r.Top != 0 {
+		top = int(r.Top)
 	}
-	return array.NewRecordBatch(p.Schema, columns, in.NumRows()), nil
+	return width, top
 }
 
-func keep(_ *Plan, s step, in arrow.RecordBatch, _ []arrow.Array) (arrow.Array, error) {
-	c := in.Column(s.in)
-	c.Retain()
-	return c, nil
+// amounts are a rule's lowest and top bound of bands of yen.
+func (r Rule) amounts() (lowest, top int64) {
+	lowest, top = 100, 100_000
+	if r.Lowest != 0 {
+		lowest = r.Lowest
+	}
+	if r.Top != 0 {
+		top = r.Top
+	}
+	return lowest, top
 }
 
-func tokenize(p *Plan, s step, in arrow.RecordBatch, done []arrow.Array) (arrow.Array, error) {
-	values := in.Column(s.in).(*array.String)
-	source, err := texts(in.Column(s.source))
-	if err != nil {
-		return nil, err
+func (r Rule) exempt() (kinds []scan.Kind) {
+	for _, e := range r.Exempt {
+		kinds = append(kinds, e.Kind)
 	}
-	b := array.NewFixedSizeBinaryBuilder(p.mem, &arrow.FixedSizeBinaryType{ByteWidth: TokenSize})
-	defer b.Release()
-	b.Reserve(values.Len())
-	make := p.tokens.Token
-	if s.rule.Domain == "person" || s.rule.Domain == "consent" {
-		make = p.tokens.Remembered
-	}
-	var twin *array.String // a column whose tokens are made already
-	var twins *array.FixedSizeBinary
-	if s.sameAs >= 0 {
-		twin, twins = in.Column(p.steps[s.sameAs].in).(*array.String), done[s.sameAs].(*array.FixedSizeBinary)
-	}
-	for i := range values.Len() {
-		if values.IsNull(i) {
-			b.AppendNull()
-			continue
-		}
-		v := values.Value(i)
-		if twin != nil && !twin.IsNull(i) && twin.Value(i) == v {
-			b.Append(twins.Value(i))
-			continue
-		}
-		token, err := make(s.rule.Domain, source(i), v)
-		if err != nil {
-			return nil, err
-		}
-		b.Append(token[:])
-	}
-	return b.NewArray(), nil
+	return kinds
 }
 
-// texts reads a string column, plain or dictionary-encoded. A null in it would
-// read as some other row's text, so there may be none.
-func texts(c arrow.Array) (func(i int) string, error) {
-	if c.NullN() > 0 {
-		return nil, fmt.Errorf("%w: a row does not say which source it is from", ErrPolicy)
+var clause = regexp.MustCompile(`(?:規則第?31条第?|Rule 31\()([1-3])`)
+
+// Clause is the number of Rule 31 that the rule is under, or 0 where the column
+// tells nothing of a person.
+func (r Rule) Clause() int {
+	if m := clause.FindStringSubmatch(r.Law); m != nil {
+		return int(m[1][0] - '0')
 	}
-	switch c := c.(type) {
-	case *array.String:
-		return c.Value, nil
-	case *array.Dictionary:
-		words, ok := c.Dictionary().(*array.String)
-		if !ok {
-			return nil, fmt.Errorf("%w: a dictionary of %s holds no text", ErrPolicy, c.Dictionary().DataType())
-		}
-		return func(i int) string { return words.Value(c.GetValueIndex(i)) }, nil
-	}
-	return nil, fmt.Errorf("%w: %s is no text", ErrPolicy, c.DataType())
+	return 0
 }
 
-// UnknownBand is the band of persons whose birth date is not known.
-const UnknownBand = "unknown"
-
-func ageBand(p *Plan, s step, in arrow.RecordBatch, _ []arrow.Array) (arrow.Array, error) {
-	born := in.Column(s.in).(*array.String)
-	b := array.NewStringBuilder(p.mem)
-	defer b.Release()
-	bands := map[string]string{}
-	for i := range born.Len() {
-		if born.IsNull(i) || born.Value(i) == "" {
-			b.Append(UnknownBand)
-			continue
+// Parameters are a rule's parameters in one line, for the evidence.
+func (r Rule) Parameters() string {
+	switch r.Action {
+	case Tokenize:
+		if r.Within != "" {
+			return "domain=" + r.Domain + " within=" + r.Within
 		}
-		band, ok := bands[born.Value(i)]
-		if !ok {
-			var err error
-			if band, err = Band(born.Value(i), p.asOf); err != nil {
-				return nil, err
-			}
-			bands[born.Value(i)] = band
-		}
-		b.Append(band)
+		return "domain=" + r.Domain
+	case AgeBand:
+		width, top := r.ages()
+		return fmt.Sprintf("width=%d top=%d", width, top)
+	case AmountBand:
+		lowest, top := r.amounts()
+		return fmt.Sprintf("lowest=%d top=%d", lowest, top)
+	case Area:
+		return "to=" + r.To
+	case Category:
+		return fmt.Sprintf("codes=%d other=%s", len(r.Codes), r.Other)
 	}
-	return b.NewArray(), nil
-}
-
-// Band is the ten-year band of somebody born on a day (YYYY-MM-DD), on the day
-// of asOf in Tokyo. Years completed are counted, so that the age changes on the
-// birthday, and on 1 March for those born on 29 February.
-func Band(bornOn string, asOf time.Time) (string, error) {
-	born, err := time.Parse(time.DateOnly, bornOn)
-	if err != nil {
-		return "", fmt.Errorf("a birth date is not of the form YYYY-MM-DD")
-	}
-	today := asOf.In(tokyo)
-	age := today.Year() - born.Year()
-	if today.Month() < born.Month() || (today.Month() == born.Month() && today.Day() < born.Day()) {
-		age--
-	}
-	switch {
-	case age < 0 || age > 130:
-		return UnknownBand, nil
-	case age >= 90:
-		return "90+", nil
-	}
-	return fmt.Sprintf("%d-%d", age/10*10, age/10*10+9), nil
-}
-
-// tokyo has had no daylight saving since 1951.
-var tokyo = time.FixedZone("Asia/Tokyo", 9*60*60)
-
-const (
-	microsPerMinute = 60 * 1_000_000
-	microsPerDay    = 24 * 60 * microsPerMinute
-	tokyoOffset     = 9 * 60 * microsPerMinute
-)
-
-// floorDiv divides towards −∞, as days before 1970 need.
-func floorDiv(a, b int64) int64 {
-	q := a / b
-	if a%b < 0 {
-		q--
-	}
-	return q
-}
-
-func localDay(p *Plan, s step, in arrow.RecordBatch, _ []arrow.Array) (arrow.Array, error) {
-	at := in.Column(s.in).(*array.Timestamp)
-	b := array.NewDate32Builder(p.mem)
-	defer b.Release()
-	b.Reserve(at.Len())
-	for i := range at.Len() {
-		if at.IsNull(i) {
-			b.AppendNull()
-			continue
-		}
-		b.Append(arrow.Date32(floorDiv(int64(at.Value(i))+tokyoOffset, microsPerDay)))
-	}
-	return b.NewArray(), nil
-}
-
-func localTime(p *Plan, s step, in arrow.RecordBatch, _ []arrow.Array) (arrow.Array, error) {
-	at := in.Column(s.in).(*array.Timestamp)
-	b := array.NewTimestampBuilder(p.mem, LocalTimeType)
-	defer b.Release()
-	b.Reserve(at.Len())
-	for i := range at.Len() {
-		if at.IsNull(i) {
-			b.AppendNull()
-			continue
-		}
-		b.Append(arrow.Timestamp(floorDiv(int64(at.Value(i))+tokyoOffset, microsPerMinute) * microsPerMinute))
-	}
-	return b.NewArray(), nil
-}
-
-func localMonth(p *Plan, s step, in arrow.RecordBatch, _ []arrow.Array) (arrow.Array, error) {
-	at := in.Column(s.in).(*array.Timestamp)
-	b := array.NewStringBuilder(p.mem)
-	defer b.Release()
-	var day int64 = -1 << 62
-	var month string
-	for i := range at.Len() {
-		if at.IsNull(i) {
-			b.AppendNull()
-			continue
-		}
-		if d := floorDiv(int64(at.Value(i))+tokyoOffset, microsPerDay); d != day {
-			day, month = d, time.Unix(d*86400, 0).UTC().Format("2006-01")
-		}
-		b.Append(month)
-	}
-	return b.NewArray(), nil
+	return ""
 }

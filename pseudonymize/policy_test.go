@@ -23,21 +23,41 @@ import (
 const smallPolicy = `
 version: "1"
 dataset: payment
+purpose: statistics
 source: source
 rules:
-  - {from: source, action: keep, as: source}
-  - {from: person, action: token, as: person_token, domain: person}
-  - {from: name, action: drop}
+  - {from: source, action: keep, as: source, law: "a code"}
+  - {from: person, action: token, as: person_token, domain: person, law: "Rule 31(1)"}
+  - {from: name, action: drop, law: "Rule 31(1)"}
 `
 
 func TestParsePolicy_RefusesAPolicyThatLeavesAQuestionOpen(t *testing.T) {
-	rule := func(r string) string { return "version: \"1\"\ndataset: d\nsource: source\nrules:\n  - " + r + "\n" }
+	rule := func(r string) string {
+		return "version: \"1\"\ndataset: d\npurpose: p\nsource: source\nrules:\n  - " + r + "\n"
+	}
 	for name, c := range map[string]struct{ text, says string }{
 		"nothing":                 {"", "EOF"},
 		"no YAML":                 {"\t{", "found character that cannot start any token"},
 		"no version":              {strings.Replace(smallPolicy, `version: "1"`, "", 1), "needs a version"},
 		"no dataset":              {strings.Replace(smallPolicy, "dataset: payment", "", 1), "needs a version, a dataset"},
-		"no rules":                {"version: \"1\"\ndataset: d\nrules: []\n", "and rules"},
+		"no purpose":              {strings.Replace(smallPolicy, "purpose: statistics", "", 1), "a purpose"},
+		"no rules":                {"version: \"1\"\ndataset: d\npurpose: p\nrules: []\n", "and rules"},
+		"no reason in law":        {rule("{from: a, action: keep, as: a}"), "line 6: a has no \"law\""},
+		"a line that is named":    {rule("{from: a, action: drop, law: x}\n\n  - {from: b, action: hash, as: b}"), `line 8: b has the unknown action "hash"`},
+		"another's parameter":     {rule("{from: a, action: keep, as: a, domain: d}"), `takes no "domain"`},
+		"seven years":             {rule("{from: a, action: age_band, as: a, width: 7}"), "5 or 10 years wide"},
+		"a top of a hundred":      {rule("{from: a, action: age_band, as: a, top: 100}"), "from 60 to 90"},
+		"a top between bands":     {rule("{from: a, action: age_band, as: a, top: 85}"), "one of their bounds"},
+		"a band of three":         {rule("{from: a, action: amount_band, as: a, lowest: 300}"), "of the row 1, 2, 5"},
+		"a top below":             {rule("{from: a, action: amount_band, as: a, lowest: 500, top: 200}"), "lowest is less"},
+		"an area of nothing":      {rule("{from: a, action: area, as: a}"), `and not to ""`},
+		"an area of a house":      {rule("{from: a, action: area, as: a, to: house}"), `and not to "house"`},
+		"no codes":                {rule("{from: a, action: category, as: a, other: x}"), "needs codes"},
+		"no other":                {rule("{from: a, action: category, as: a, codes: {x: y}}"), `"other"`},
+		"free text":               {rule("{from: a, action: free_text, as: a}"), "free text is refused"},
+		"free text for a blank":   {rule("{from: a, action: free_text, as: a, reason: ' '}"), "free text is refused"},
+		"an exemption of nothing": {rule("{from: a, action: keep, as: a, exempt: [{kind: everything, reason: x}]}"), `not "everything"`},
+		"an exemption for none":   {rule("{from: a, action: keep, as: a, exempt: [{kind: phone, reason: ''}]}"), "and a reason"},
 		"a member nobody knows":   {smallPolicy + "default: keep\n", "default"},
 		"a rule's unknown member": {rule("{from: a, action: drop, unless: b}"), "unless"},
 		"an unknown action":       {rule("{from: a, action: hash, as: b}"), `unknown action "hash"`},
@@ -106,16 +126,70 @@ func FuzzParsePolicy(f *testing.F) {
 	})
 }
 
-// TestPaymentPolicy_GivesAReasonForEveryColumn, since it is evidence.
-func TestPaymentPolicy_GivesAReasonForEveryColumn(t *testing.T) {
-	for _, r := range pseudonymize.PaymentPolicy().Rules {
-		if r.Law == "" {
-			t.Errorf("%s %s has no reason", r.Action, r.From)
+// columnsOf are the columns of the joined rows of each dataset.
+var columnsOf = map[string]string{
+	"purchase": "source record_id version person_id sex born_on home_area consent_id payment_id receipt_id line_no shop_id merchant_id " +
+		"industry shop_area sold_at item_code item_name category quantity unit_price_yen discount_yen amount_yen",
+	"survey": "source record_id version person_id sex born_on home_area consent_id survey_id wave answered_at question_id answer_code " +
+		"answer_number answer_text",
+	"ride": "source record_id version person_id sex born_on home_area consent_id vehicle_id route_id trip_id stop_id stop_area boarded_at " +
+		"alighted_stop_id alighted_at",
+	"event":    "source record_id version person_id sex born_on home_area consent_id event notice_id programme_id device_id platform happened_at",
+	"resident": "source person_id sex born_on home_area consent_id",
+	"shop":     "source shop_id name merchant_id operator industry area",
+}
+
+// TestPolicies_DecideAboutEveryColumn of every dataset, each with its reason,
+// since that is evidence (IC-7, P1). What identifies never goes on as it is.
+func TestPolicies_DecideAboutEveryColumn(t *testing.T) {
+	personal := strings.Fields("record_id group_id target_id person_id consent_id receipt_id payment_id trip_id shop_name name terminal_id " +
+		"born_on occurred_at sold_at answered_at boarded_at alighted_at happened_at device_id item_name answer_text home_area")
+	for _, dataset := range pseudonymize.Datasets() {
+		p, err := pseudonymize.PolicyFor(dataset)
+		if err != nil {
+			t.Fatal(err)
 		}
-		identifies := slices.Contains([]string{"record_id", "group_id", "target_id", "person_id", "consent_id", "shop_name", "terminal_id", "born_on", "occurred_at"}, r.From)
-		if identifies && r.Action == pseudonymize.Keep {
-			t.Errorf("%s goes on as it is", r.From)
+		if p.Dataset != dataset || p.Purpose != pseudonymize.DefaultScope.Purpose {
+			t.Errorf("%s: it is of %q for %q", dataset, p.Dataset, p.Purpose)
 		}
+		if columns, known := columnsOf[dataset]; known {
+			if err := p.CheckColumns(strings.Fields(columns)); err != nil {
+				t.Errorf("%s: %v", dataset, err)
+			}
+		} else if dataset != "payment" {
+			t.Errorf("%s: nobody said which columns it has", dataset)
+		}
+		for _, r := range p.Rules {
+			if slices.Contains(personal, r.From) && r.Action == pseudonymize.Keep {
+				t.Errorf("%s: %s goes on as it is", dataset, r.From)
+			}
+			changed := r.Action == pseudonymize.Tokenize || r.Action == pseudonymize.AgeBand || r.Action == pseudonymize.Area
+			if changed && r.Clause() != 1 {
+				t.Errorf("%s: %s is changed and names no clause of Rule 31", dataset, r.From)
+			}
+		}
+	}
+	if got := len(pseudonymize.Datasets()); got != 7 {
+		t.Errorf("%d datasets, want 7", got)
+	}
+}
+
+func TestCheckColumns_NamesTheColumn(t *testing.T) {
+	p := pseudonymize.PaymentPolicy()
+	var unknown *pseudonymize.UnknownColumnError
+	if err := p.CheckColumns(append(p.Columns(), "phone")); !errors.As(err, &unknown) || unknown.Column != "phone" {
+		t.Errorf("one more: got %v", err)
+	}
+	if err := p.CheckColumns(p.Columns()[1:]); !errors.Is(err, pseudonymize.ErrPolicy) || !strings.Contains(err.Error(), `"record_id"`) {
+		t.Errorf("one less: got %v", err)
+	}
+}
+
+func TestCompile_RefusesAKeyOfAnotherPurpose(t *testing.T) {
+	p := pseudonymize.PaymentPolicy()
+	p.Purpose = "marketing"
+	if _, err := p.Compile(joined, tokenizer(t, newKeyset(t)), noon); !errors.Is(err, pseudonymize.ErrPurpose) {
+		t.Errorf("got %v, want ErrPurpose", err)
 	}
 }
 
@@ -219,7 +293,7 @@ func column(t *testing.T, b arrow.RecordBatch, name string) []string {
 }
 
 func policyOf(rules ...pseudonymize.Rule) pseudonymize.Policy {
-	return pseudonymize.Policy{Version: "1", Dataset: "test", Source: "source", Rules: rules}
+	return pseudonymize.Policy{Version: "1", Dataset: "test", Purpose: "statistics", Source: "source", Rules: rules}
 }
 
 func TestCompile_StopsAtAColumnThatNobodyDecidedAbout(t *testing.T) {
@@ -238,7 +312,11 @@ func TestCompile_RefusesAPolicyThatDoesNotFitTheData(t *testing.T) {
 	source := arrow.Field{Name: "source", Type: text}
 	keepSource := pseudonymize.Rule{From: "source", Action: pseudonymize.Keep, As: "source"}
 	rule := func(action pseudonymize.Action) pseudonymize.Rule {
-		return pseudonymize.Rule{From: "x", Action: action, As: "y", Domain: "d"}
+		r := pseudonymize.Rule{From: "x", Action: action, As: "y"}
+		if action == pseudonymize.Tokenize {
+			r.Domain = "d"
+		}
+		return r
 	}
 	zoneless := &arrow.TimestampType{Unit: arrow.Microsecond}
 	seconds := &arrow.TimestampType{Unit: arrow.Second, TimeZone: "UTC"}
@@ -248,7 +326,8 @@ func TestCompile_RefusesAPolicyThatDoesNotFitTheData(t *testing.T) {
 	}{
 		"a rule for a column that is not there": {text, policyOf(keepSource, pseudonymize.Rule{From: "x", Action: pseudonymize.Drop}, pseudonymize.Rule{From: "gone", Action: pseudonymize.Drop})},
 		"a token of a number":                   {arrow.PrimitiveTypes.Int64, policyOf(keepSource, rule(pseudonymize.Tokenize))},
-		"a token of a dictionary":               {words, policyOf(keepSource, rule(pseudonymize.Tokenize))},
+		"an area of a number":                   {arrow.PrimitiveTypes.Int64, policyOf(keepSource, pseudonymize.Rule{From: "x", Action: pseudonymize.Area, As: "y", To: "town"})},
+		"a band of text":                        {text, policyOf(keepSource, pseudonymize.Rule{From: "x", Action: pseudonymize.AmountBand, As: "y"})},
 		"an age band of a date":                 {arrow.FixedWidthTypes.Date32, policyOf(keepSource, rule(pseudonymize.AgeBand))},
 		"a day of text":                         {text, policyOf(keepSource, rule(pseudonymize.LocalDay))},
 		"a time of a number":                    {arrow.PrimitiveTypes.Int64, policyOf(keepSource, rule(pseudonymize.LocalTime))},
@@ -256,7 +335,7 @@ func TestCompile_RefusesAPolicyThatDoesNotFitTheData(t *testing.T) {
 		"a day of seconds":                      {seconds, policyOf(keepSource, rule(pseudonymize.LocalDay))},
 		"an action that there is not":           {text, policyOf(keepSource, rule("hash"))},
 		"two rules for one name":                {text, policyOf(keepSource, rule(pseudonymize.Keep), rule(pseudonymize.Keep))},
-		"tokens and no source":                  {text, pseudonymize.Policy{Version: "1", Dataset: "test", Source: "origin", Rules: []pseudonymize.Rule{keepSource, rule(pseudonymize.Tokenize)}}},
+		"tokens and no source":                  {text, pseudonymize.Policy{Version: "1", Dataset: "test", Purpose: "statistics", Source: "origin", Rules: []pseudonymize.Rule{keepSource, rule(pseudonymize.Tokenize)}}},
 	} {
 		schema := arrow.NewSchema([]arrow.Field{source, {Name: "x", Type: c.of}}, nil)
 		if _, err := c.policy.Compile(schema, tokenizer(t, newKeyset(t)), noon); !errors.Is(err, pseudonymize.ErrPolicy) {
@@ -532,7 +611,7 @@ func TestApply_LetsNothingOfAPersonThrough(t *testing.T) {
 			personal = append(personal, f.Name)
 		}
 	}
-	if want := []string{"record_id", "person_id", "shop_name", "terminal_id", "target_id", "group_id", "consent_id"}; !slices.Equal(personal, want) {
+	if want := []string{"record_id", "person_id", "shop_name", "terminal_id", "target_id", "group_id", "consent_id", "home_area"}; !slices.Equal(personal, want) {
 		t.Fatalf("the personal columns are %q, want %q", personal, want)
 	}
 	rapid.Check(t, func(t *rapid.T) {
@@ -545,6 +624,7 @@ func TestApply_LetsNothingOfAPersonThrough(t *testing.T) {
 			for _, c := range personal {
 				row[c] = fmt.Sprint(c[:1], mark, i)
 			}
+			row["home_area"] = fmt.Sprint("下連雀三丁目", i, "番", mark)
 			for _, c := range open {
 				if _, set := row[c]; !set {
 					row[c] = "open"

@@ -2,6 +2,7 @@ package pseudonymize
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/tink-crypto/tink-go/v2/prf"
 )
@@ -17,9 +18,19 @@ type Token [TokenSize]byte
 // made, up to a bound, since most rows are of persons who were seen before.
 // It is not safe for concurrent use.
 type Tokenizer struct {
-	prf   *prf.Set
-	cache map[string]Token
-	input []byte
+	scope  Scope
+	prf    prf.PRF
+	spaces map[[2]string]*space
+	last   *space // rows of one column come one after the other
+	cached int
+}
+
+// space is what tokens of one domain and one source share.
+type space struct {
+	domain, source string
+	input          []byte // the frame of both, with room for a value
+	head           int    // how much of input they take
+	known          map[string]Token
 }
 
 // A cache entry is about 100 bytes, so the cache stays under 50 MB.
@@ -31,58 +42,81 @@ func NewTokenizer(k *Keyset) (*Tokenizer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use keyset: %w", err)
 	}
-	return &Tokenizer{prf: set, cache: map[string]Token{}}, nil
+	return &Tokenizer{scope: k.Scope, prf: set.PRFs[set.PrimaryID], spaces: map[[2]string]*space{}}, nil
 }
 
 // Token returns the token of a value. Domain says what kind of value it is and
 // source who gave it: the same text from another source is another person, or
 // may be.
 func (t *Tokenizer) Token(domain, source, value string) (Token, error) {
-	if err := t.frame(domain, source, value); err != nil {
+	s, err := t.space(domain, source)
+	if err != nil {
 		return Token{}, err
 	}
-	return t.compute()
+	return t.compute(s, value)
 }
 
 // Remembered is Token for values that come again and again, such as persons.
 func (t *Tokenizer) Remembered(domain, source, value string) (Token, error) {
-	if err := t.frame(domain, source, value); err != nil {
+	s, err := t.space(domain, source)
+	if err != nil {
 		return Token{}, err
 	}
-	if token, ok := t.cache[string(t.input)]; ok {
+	if token, ok := s.known[value]; ok {
 		return token, nil
 	}
-	token, err := t.compute()
+	token, err := t.compute(s, value)
 	if err != nil {
 		return token, err
 	}
-	if len(t.cache) >= maxCached {
-		clear(t.cache)
+	if t.cached >= maxCached {
+		for _, s := range t.spaces {
+			clear(s.known)
+		}
+		t.cached = 0
 	}
-	t.cache[string(t.input)] = token
+	s.known[strings.Clone(value)] = token // the value may lie in a batch that is given back
+	t.cached++
 	return token, nil
+}
+
+func (t *Tokenizer) space(domain, source string) (*space, error) {
+	if s := t.last; s != nil && s.domain == domain && s.source == source {
+		return s, nil
+	}
+	s := t.spaces[[2]string{domain, source}]
+	if s == nil {
+		s = &space{domain: strings.Clone(domain), source: strings.Clone(source), known: map[string]Token{}}
+		for _, part := range []string{domain, source} {
+			var err error
+			if s.input, err = frame(s.input, part); err != nil {
+				return nil, err
+			}
+		}
+		s.head = len(s.input)
+		t.spaces[[2]string{s.domain, s.source}] = s
+	}
+	t.last = s
+	return s, nil
 }
 
 // frame puts the parts after each other so that no two triples give the same
 // bytes: each part is preceded by its length in three bytes.
-func (t *Tokenizer) frame(parts ...string) error {
-	t.input = t.input[:0]
-	for _, p := range parts {
-		n := len(p)
-		if n >= 1<<24 {
-			return fmt.Errorf("compute token: an identifier of %d bytes is too long", n)
-		}
-		t.input = append(t.input, byte(n>>16), byte(n>>8), byte(n))
-		t.input = append(t.input, p...)
+func frame(b []byte, part string) ([]byte, error) {
+	n := len(part)
+	if n >= 1<<24 {
+		return b, fmt.Errorf("compute token: an identifier of %d bytes is too long", n)
 	}
-	return nil
+	return append(append(b, byte(n>>16), byte(n>>8), byte(n)), part...), nil
 }
 
-func (t *Tokenizer) compute() (token Token, err error) {
-	out, err := t.prf.ComputePrimaryPRF(t.input, TokenSize)
+func (t *Tokenizer) compute(s *space, value string) (token Token, err error) {
+	if s.input, err = frame(s.input[:s.head], value); err != nil {
+		return token, err
+	}
+	out, err := t.prf.ComputePRF(s.input, TokenSize)
 	if err != nil {
 		return token, fmt.Errorf("compute token: %w", err)
 	}
-	copy(token[:], out)
-	return token, nil
+	return Token(out), nil
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
+
+	"meguri/pseudonymize"
 )
 
 // Config is what an operator sets. Flags go before the environment, the
@@ -23,6 +25,9 @@ type Config struct {
 	CityCode       string            `yaml:"city_code"`       // its code (全国地方公共団体コード), which the lake is filed under
 	Programme      string            `yaml:"programme"`       // name of what the pages are about
 	PassphraseFile string            `yaml:"passphrase_file"` // file with the keyset's passphrase
+	KMSKey         string            `yaml:"kms_key"`         // key of a KMS that seals the keyset instead of a passphrase
+	Project        string            `yaml:"project"`         // whose key makes the tokens
+	Purpose        string            `yaml:"purpose"`         // and what for (利用目的)
 	LogLevel       string            `yaml:"log_level"`       // debug, info, warn, error
 	Provider       string            `yaml:"provider"`        // name of our ledger as a payment provider
 	From           string            `yaml:"from"`            // first day that pages show; "" is the data's first
@@ -65,6 +70,9 @@ var settings = []struct {
 	{"city-code", func(c *Config) *string { return &c.CityCode }},
 	{"programme", func(c *Config) *string { return &c.Programme }},
 	{"passphrase-file", func(c *Config) *string { return &c.PassphraseFile }},
+	{"kms-key", func(c *Config) *string { return &c.KMSKey }},
+	{"project", func(c *Config) *string { return &c.Project }},
+	{"purpose", func(c *Config) *string { return &c.Purpose }},
 	{"log-level", func(c *Config) *string { return &c.LogLevel }},
 	{"provider", func(c *Config) *string { return &c.Provider }},
 	{"statistics-key", func(c *Config) *string { return &c.StatisticsKey }},
@@ -81,7 +89,8 @@ func variable(flag string) string {
 }
 
 func (p *program) loadConfig(set *pflag.FlagSet) (Config, error) {
-	c := Config{Listen: "127.0.0.1:8080", City: "めぐり市", CityCode: "000000", Programme: "地域ウォレット", LogLevel: "info", Provider: "meguri", Profile: production}
+	c := Config{Listen: "127.0.0.1:8080", City: "めぐり市", CityCode: "000000", Programme: "地域ウォレット", LogLevel: "info", Provider: "meguri", Profile: production,
+		Project: pseudonymize.DefaultScope.Project, Purpose: pseudonymize.DefaultScope.Purpose}
 	dir := p.flags.dir
 	if v := p.getenv(variable("dir")); v != "" && !set.Changed("dir") {
 		dir = v

@@ -224,7 +224,10 @@ func (p *program) demoKeys() (*pseudonymize.Keyset, error) {
 	if err := os.WriteFile(p.demoPassphrasePath(), []byte(passphrase), 0o600); err != nil {
 		return nil, fmt.Errorf("make demo keys: %w", err)
 	}
-	return p.initKeys([]byte(passphrase))
+	if _, err := p.initKeys(); err != nil {
+		return nil, err
+	}
+	return p.readKeys()
 }
 
 func (p *program) demoStaff(ctx context.Context, store registry.Store, state demoState) error {

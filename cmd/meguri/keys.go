@@ -1,141 +1,296 @@
 package main
 
 import (
-	"bytes"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
+	"meguri/api"
 	"meguri/pseudonymize"
+	"meguri/pseudonymize/custody"
+	"meguri/reports"
 )
 
 func (p *program) keysCommand() *cobra.Command {
-	keys := &cobra.Command{Use: "keys", Short: "make and show the keyset that pseudonyms are made with"}
-	keys.AddCommand(&cobra.Command{
+	keys := &cobra.Command{
+		Use:   "keys",
+		Short: "the keys that pseudonyms are made with: make, show, rotate, destroy, and who used them",
+		Long: `A key makes the pseudonyms of one project and purpose (project and purpose in
+the configuration), for one epoch. All lie in keys/keyset.json of the data
+folder, sealed with a passphrase, or with the key of a KMS that kms_key names.
+The passphrase comes from MEGURI_PASSPHRASE, from --passphrase-file, or is asked
+for. Every use stands in keys/audit.jsonl.`,
+	}
+	keys.AddCommand(p.keysInit(), p.keysShow(), p.keysAdd(), p.keysRotate(), p.keysDestroy(), p.keysReceipt(), p.keysPassphrase(), p.keysAudit())
+	return keys
+}
+
+func (p *program) keysInit() *cobra.Command {
+	return &cobra.Command{
 		Use:   "init",
-		Short: "make a new keyset, encrypted under a passphrase",
-		Long: `Makes the keyset in keys/keyset.json of the data folder. The passphrase comes from
-MEGURI_PASSPHRASE, from --passphrase-file, or is asked for.
+		Short: "make a new keyset, sealed",
+		Long: `Makes the keyset in keys/keyset.json of the data folder.
 
 Keep the keyset apart from the lake, and a copy of both keyset and passphrase in
 a safe place: without them no new data can be joined to what the lake holds.
 An existing keyset is never replaced.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			passphrase, err := p.passphrase(true)
+			k, err := p.initKeys()
 			if err != nil {
 				return err
 			}
-			k, err := p.initKeys(passphrase)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(p.stdout, "made %s (epoch %d)\n", p.keysetPath(), k.Epoch())
+			fmt.Fprintf(p.stdout, "made %s (%s, epoch %d)\n", p.keysetPath(), k.Scope, k.Epoch)
 			return nil
 		},
-	}, &cobra.Command{
+	}
+}
+
+func (p *program) keysShow() *cobra.Command {
+	return &cobra.Command{
 		Use:   "show",
-		Short: "show the keyset's epoch, and never a key",
+		Short: "show projects, purposes and epochs, and never a key",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			k, err := p.readKeys()
+			keys, err := p.box().Keys()
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(p.stdout, "keyset\t%s\nepoch\t%d\n", p.keysetPath(), k.Epoch())
+			fmt.Fprintf(p.stdout, "keyset %s\n", p.keysetPath())
+			return p.printKeys(keys)
+		},
+	}
+}
+
+func (p *program) printKeys(keys []pseudonymize.Key) error {
+	day := func(t time.Time) string {
+		if t.IsZero() {
+			return "-"
+		}
+		return t.Format(time.DateOnly)
+	}
+	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "project\tpurpose\tepoch\tstate\tcreated\tretired\tdestroyed")
+	for _, k := range keys {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", k.Project, k.Purpose, k.Epoch, k.State, day(k.Created), day(k.Retired), day(k.Destroyed))
+	}
+	return w.Flush()
+}
+
+// scopeFlags are --project and --purpose, which are the configuration's unless
+// they are given.
+func (p *program) scopeFlags(c *cobra.Command) func() pseudonymize.Scope {
+	project := c.Flags().String("project", "", "project (default: the configuration's)")
+	purpose := c.Flags().String("purpose", "", "purpose (default: the configuration's)")
+	return func() pseudonymize.Scope {
+		return pseudonymize.Scope{Project: orElse(*project, p.config.Project), Purpose: orElse(*purpose, p.config.Purpose)}
+	}
+}
+
+func (p *program) keysAdd() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "add",
+		Short: "make the key of another project or purpose, whose pseudonyms cannot be joined with any other's",
+		Args:  cobra.NoArgs,
+	}
+	scope := p.scopeFlags(c)
+	c.RunE = func(*cobra.Command, []string) error {
+		k, err := p.box().Add(scope())
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(p.stdout, "added %s (epoch %d)\n", k.Scope, k.Epoch)
+		return nil
+	}
+	return c
+}
+
+func (p *program) keysRotate() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "rotate",
+		Short: "begin a new epoch, as after a leak",
+		Long: `Makes a new key for the project and purpose, and retires the one before. A lake
+holds pseudonyms of one epoch, so build it anew afterwards: move the lake away,
+and run "meguri pipeline". Then destroy the epoch before with "meguri keys
+destroy --epoch", and the old lake.`,
+		Args: cobra.NoArgs,
+	}
+	scope := p.scopeFlags(c)
+	c.RunE = func(*cobra.Command, []string) error {
+		k, err := p.box().Rotate(scope())
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(p.stdout, "rotated %s (epoch %d)\n", k.Scope, k.Epoch)
+		fmt.Fprintf(p.stderr, "a lake of the epoch before takes no more rows: move it away and run \"meguri pipeline\"\n")
+		return nil
+	}
+	return c
+}
+
+func (p *program) keysDestroy() *cobra.Command {
+	var which pseudonymize.Selection
+	var reason, confirm string
+	c := &cobra.Command{
+		Use:   "destroy --project PROJECT --reason WHY --confirm PROJECT",
+		Short: "destroy the keys of a project for good, with a signed receipt",
+		Long: `Destroys all keys of a project, or those of a purpose or an epoch. From then on
+nobody can compute a pseudonym of the project from a person, nor a person from a
+pseudonym: the data are erased as far as a person is concerned. It cannot be
+undone.
+
+Copies of the keyset are not reached: destroy them too. The receipt is signed by
+keys/receipts.pem, which is made when it is first needed.`,
+		Args: cobra.NoArgs,
+	}
+	c.Flags().StringVar(&which.Project, "project", "", "whose keys are destroyed")
+	c.Flags().StringVar(&which.Purpose, "purpose", "", "only those of a purpose")
+	c.Flags().Uint32Var(&which.Epoch, "epoch", 0, "only that of an epoch")
+	c.Flags().StringVar(&reason, "reason", "", "why, for receipt and log")
+	c.Flags().StringVar(&confirm, "confirm", "", "the project once more")
+	c.RunE = func(*cobra.Command, []string) error {
+		if which.Project == "" || reason == "" || confirm != which.Project {
+			return usageError{errors.New("keys destroy: give --project, --reason, and the project once more with --confirm: " +
+				"what is destroyed does not come back")}
+		}
+		if _, err := os.Stat(p.keysetPath()); err != nil {
+			_, err := p.box().Keys()
+			return err
+		}
+		sign, err := readSigningKey(p.receiptKeyPath())
+		if errors.Is(err, fs.ErrNotExist) {
+			sign, err = makeSigningKey(p.receiptKeyPath())
+		}
+		if err != nil {
+			return err
+		}
+		r, path, err := p.box().Destroy(which, reason, sign)
+		if err != nil {
+			return err
+		}
+		if err := p.printKeys(r.Keys); err != nil {
+			return err
+		}
+		public := sign.Public().(ed25519.PublicKey)
+		text, err := api.PublicKeyPEM(public)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(p.stdout, "receipt %s\nsigned by key %s:\n%s", path, reports.KeyID(public), text)
+		fmt.Fprintln(p.stderr, "destroy the copies of the keyset too: the receipt says so, and the copies do not know")
+		return nil
+	}
+	return c
+}
+
+func (p *program) receiptKeyPath() string {
+	return filepath.Join(filepath.Dir(p.keysetPath()), "receipts.pem")
+}
+
+func (p *program) keysReceipt() *cobra.Command {
+	var keyFile string
+	c := &cobra.Command{
+		Use: "receipt RECEIPT.json", Short: "check the receipt of a destruction", Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if keyFile == "" {
+				return usageError{errors.New("keys receipt: give --key PUBLIC.pem, as \"keys destroy\" printed it")}
+			}
+			var read [3][]byte
+			for i, path := range []string{keyFile, args[0], args[0] + ".sig"} {
+				var err error
+				if read[i], err = os.ReadFile(path); err != nil {
+					return fmt.Errorf("read receipt: %w", err)
+				}
+			}
+			r, err := custody.VerifyReceipt(read[1], read[2], parsePublicKey(read[0]))
+			if err != nil {
+				return fmt.Errorf("%s: %w", args[0], err)
+			}
+			fmt.Fprintf(p.stdout, "%s is right: %s by %s, signed by key %s\n", args[0], r.At.Format(time.RFC3339), r.By, r.KeyID)
+			return p.printKeys(r.Keys)
+		},
+	}
+	c.Flags().StringVar(&keyFile, "key", "", "public key in PEM")
+	return c
+}
+
+func (p *program) keysPassphrase() *cobra.Command {
+	var file, uri string
+	c := &cobra.Command{
+		Use:   "passphrase",
+		Short: "seal the keyset with another passphrase, or with a key of a KMS",
+		Long: `The keyset is opened as it is sealed now, and sealed anew. The new passphrase
+comes from MEGURI_NEW_PASSPHRASE, from --new-passphrase-file, or is asked for
+twice. With --kms it is sealed with that key; set kms_key to it afterwards. Keys
+and pseudonyms stay as they are. Copies keep the old passphrase.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			var with pseudonymize.Sealer
+			note := "with a passphrase"
+			if uri != "" {
+				k, err := kms(uri)
+				if err != nil {
+					return err
+				}
+				with, note = k, "with a key of a KMS"
+			} else {
+				passphrase, err := p.newPassphrase(file)
+				if err != nil {
+					return err
+				}
+				with = pseudonymize.Passphrase(passphrase)
+			}
+			if err := p.box().Reseal(with, note); err != nil {
+				return err
+			}
+			fmt.Fprintf(p.stdout, "sealed %s anew, %s\n", p.keysetPath(), note)
 			return nil
 		},
-	})
-	return keys
+	}
+	c.Flags().StringVar(&file, "new-passphrase-file", "", "file with the new passphrase (or set MEGURI_NEW_PASSPHRASE)")
+	c.Flags().StringVar(&uri, "kms", "", "URI of a key in a KMS")
+	return c
 }
 
-func (p *program) keysetPath() string { return filepath.Join(p.config.Dir, "keys", "keyset.json") }
-
-func (p *program) initKeys(passphrase []byte) (*pseudonymize.Keyset, error) {
-	k, err := pseudonymize.NewKeyset()
-	if err != nil {
-		return nil, err
+func (p *program) keysAudit() *cobra.Command {
+	var through string
+	c := &cobra.Command{
+		Use:   "audit",
+		Short: "check the log of the keys' uses and show it",
+		Long: `Shows who used which key for what, and checks that no line was changed, taken out
+or put in. Note the last hash elsewhere now and then: with --through it is
+checked that the log still has that line, since whoever can write the file could
+write all of it anew.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			uses, err := p.box().Audit(through)
+			w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+			for _, u := range uses {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", u.At.Format(time.RFC3339), u.What, epochOf(u), u.User, u.Note, u.Hash[:16])
+			}
+			if err := errors.Join(w.Flush(), err); err != nil {
+				return err
+			}
+			if len(uses) > 0 {
+				fmt.Fprintf(p.stdout, "%d uses, the chain holds; the last is %s\n", len(uses), uses[len(uses)-1].Hash)
+			}
+			return nil
+		},
 	}
-	var sealed bytes.Buffer
-	if err := k.Write(&sealed, passphrase); err != nil {
-		return nil, err
-	}
-	err = writeNew(p.keysetPath(), sealed.Bytes())
-	if errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("%s exists: a keyset is never replaced, since the lake could not be joined any more", p.keysetPath())
-	}
-	if err != nil {
-		return nil, fmt.Errorf("make keyset: %w", err)
-	}
-	return k, nil
+	c.Flags().StringVar(&through, "through", "", "hash of a line that was noted earlier")
+	return c
 }
 
-func (p *program) readKeys() (*pseudonymize.Keyset, error) {
-	f, err := os.Open(p.keysetPath())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.New("there is no keyset: make one with \"meguri keys init\", or bring yours back from its safe place")
+func epochOf(u custody.Use) string {
+	if u.Epoch == 0 {
+		return "-"
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read keyset: %w", err)
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	passphrase, err := p.passphrase(false)
-	if err != nil {
-		return nil, err
-	}
-	k, err := pseudonymize.ReadKeyset(f, passphrase)
-	if err != nil {
-		return nil, fmt.Errorf("read keyset %s: %w", p.keysetPath(), err)
-	}
-	return k, nil
-}
-
-// shortest is the least length of a new passphrase (NIST SP 800-63B-4: 15 where
-// it is the only factor).
-const shortest = 15
-
-func (p *program) passphrase(fresh bool) ([]byte, error) {
-	text, err := p.findPassphrase()
-	if err != nil {
-		return nil, err
-	}
-	text = bytes.TrimRight(text, "\r\n")
-	if len(text) == 0 || (fresh && len(text) < shortest) {
-		return nil, fmt.Errorf("a passphrase has at least %d characters", shortest)
-	}
-	return text, nil
-}
-
-func (p *program) findPassphrase() ([]byte, error) {
-	file := p.config.PassphraseFile
-	if p.config.Demo {
-		file = p.demoPassphrasePath()
-	} else if v := p.getenv("MEGURI_PASSPHRASE"); v != "" {
-		return []byte(v), nil
-	}
-	if file != "" {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("read passphrase: %w", err)
-		}
-		return text, nil
-	}
-	if f, ok := p.stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		fmt.Fprint(p.stderr, "passphrase: ")
-		text, err := term.ReadPassword(int(f.Fd()))
-		fmt.Fprintln(p.stderr)
-		return text, err
-	}
-	return nil, errors.New("the keyset needs its passphrase: set MEGURI_PASSPHRASE or give --passphrase-file")
-}
-
-// demoPassphrasePath is where a demo keeps its passphrase: beside the keyset,
-// which is only right for data that nobody needs to be protected by.
-func (p *program) demoPassphrasePath() string {
-	return filepath.Join(p.config.Dir, "keys", "demo-passphrase.txt")
+	return fmt.Sprintf("%s/%s %d", u.Project, u.Purpose, u.Epoch)
 }

@@ -80,6 +80,7 @@ func newRoot(p *program) *cobra.Command {
 		p.metricsCommand(),
 		p.reportCommand(),
 		p.keysCommand(),
+		p.policyCommand(),
 		p.ledgerCommand(),
 		p.accessCommand(),
 		p.analystCommand(),

@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,12 +39,8 @@ is the one of a running server, called with the token in MEGURI_TOKEN.`,
 		}
 		policy := pseudonymize.PaymentPolicy()
 		if *policyFile != "" {
-			text, err := os.ReadFile(*policyFile)
-			if err != nil {
-				return fmt.Errorf("read policy: %w", err)
-			}
-			if policy, err = pseudonymize.ParsePolicy(text); err != nil {
-				return fmt.Errorf("%s: %w", *policyFile, err)
+			if policy, err = readPolicy(*policyFile); err != nil {
+				return err
 			}
 		}
 		p.quiet()

@@ -281,19 +281,24 @@ func (a *app) bundleKeyPath() string {
 // no key, and no error.
 func (a *app) bundleKey() (ed25519.PrivateKey, error) {
 	path := a.bundleKeyPath()
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) && a.config.StatisticsKey == "" {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && a.config.StatisticsKey == "" {
 		return nil, nil
 	}
+	return readSigningKey(path)
+}
+
+// readSigningKey reads a private key that only its owner reads.
+func readSigningKey(path string) (ed25519.PrivateKey, error) {
+	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("read the key of bundles: %w", err)
+		return nil, fmt.Errorf("read the key that signs: %w", err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("the key of bundles %s can be read by others: set its mode to 0600", path)
+		return nil, fmt.Errorf("the key that signs %s can be read by others: set its mode to 0600", path)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read the key of bundles: %w", err)
+		return nil, fmt.Errorf("read the key that signs: %w", err)
 	}
 	if block, _ := pem.Decode(text); block != nil {
 		if key, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
@@ -319,7 +324,7 @@ func (p *program) recipientKeys() *cobra.Command {
 					return err
 				}
 				if key == nil {
-					if key, err = makeBundleKey(a.bundleKeyPath()); err != nil {
+					if key, err = makeSigningKey(a.bundleKeyPath()); err != nil {
 						return err
 					}
 					fmt.Fprintf(p.stderr, "made %s\n", a.bundleKeyPath())
@@ -337,27 +342,27 @@ func (p *program) recipientKeys() *cobra.Command {
 	}
 }
 
-// makeBundleKey makes a key in a file that only its owner reads, and never in
+// makeSigningKey makes a key in a file that only its owner reads, and never in
 // place of another.
-func makeBundleKey(path string) (ed25519.PrivateKey, error) {
+func makeSigningKey(path string) (ed25519.PrivateKey, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("make the key of bundles: %w", err)
+		return nil, fmt.Errorf("make the key that signs: %w", err)
 	}
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("make the key of bundles: %w", err)
+		return nil, fmt.Errorf("make the key that signs: %w", err)
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return nil, fmt.Errorf("make the key of bundles: %w", err)
+		return nil, fmt.Errorf("make the key that signs: %w", err)
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("make the key of bundles: %w", err)
+		return nil, fmt.Errorf("make the key that signs: %w", err)
 	}
 	err = pem.Encode(f, &pem.Block{Type: "PRIVATE KEY", Bytes: der})
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return nil, fmt.Errorf("make the key of bundles: %w", err)
+		return nil, fmt.Errorf("make the key that signs: %w", err)
 	}
 	return key, nil
 }
@@ -440,12 +445,7 @@ func (p *program) recipientVerify() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var key ed25519.PublicKey
-			if block, _ := pem.Decode(text); block != nil {
-				if any, err := x509.ParsePKIXPublicKey(block.Bytes); err == nil {
-					key, _ = any.(ed25519.PublicKey)
-				}
-			}
+			key := parsePublicKey(text)
 			if key == nil {
 				return fmt.Errorf("%s holds no Ed25519 public key in PEM", keyFile)
 			}
@@ -463,4 +463,15 @@ func (p *program) recipientVerify() *cobra.Command {
 	}
 	c.Flags().StringVar(&keyFile, "key", "", "public key in PEM: /statistics/v1/bundle-key, or what \"meguri recipient keys\" prints")
 	return c
+}
+
+// parsePublicKey reads an Ed25519 key in PEM, or returns nil.
+func parsePublicKey(text []byte) ed25519.PublicKey {
+	if block, _ := pem.Decode(text); block != nil {
+		if any, err := x509.ParsePKIXPublicKey(block.Bytes); err == nil {
+			key, _ := any.(ed25519.PublicKey)
+			return key
+		}
+	}
+	return nil
 }

@@ -16,12 +16,24 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/tink-crypto/tink-go/v2/core/registry"
+	"github.com/tink-crypto/tink-go/v2/testing/fakekms"
 	"golang.org/x/text/encoding/japanese"
 
 	"meguri/internal/flightdrivers"
 )
 
 var update = flag.Bool("update", false, "write the scripts' golden files anew")
+
+// fakeKMS is a key of a KMS in this process.
+var fakeKMS = func() string {
+	client, err := fakekms.NewClient("fake-kms://")
+	if err != nil {
+		panic(err)
+	}
+	registry.RegisterKMSClient(client)
+	return "fake-kms://CM2b3_MDElQKSAowdHlwZS5nb29nbGVhcGlzLmNvbS9nb29nbGUuY3J5cHRvLnRpbmsuQWVzR2NtS2V5EhIaEIK75t5L-adlUwVhWvRuWUwYARABGM2b3_MDIAE"
+}()
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"meguri": main})
@@ -45,6 +57,7 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			e.Setenv("POLICY", policy)
+			e.Setenv("FAKE_KMS", fakeKMS)
 			python, err := flightdrivers.Python()
 			e.Setenv("PYTHON", python)
 			return err

@@ -13,7 +13,7 @@ import (
 
 var memoryOf = regexp.MustCompile(`"memory_kib":[0-9]+`)
 
-func sealed(t testing.TB, format string, secret []byte) []byte {
+func sealedSecret(t testing.TB, format string, secret []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	if err := pseudonymize.Seal(&b, []byte("a passphrase for tests"), format, secret); err != nil {
@@ -26,7 +26,7 @@ func sealed(t testing.TB, format string, secret []byte) []byte {
 // unchanged.
 func TestUnseal(t *testing.T) {
 	secret := []byte("the release key")
-	file := sealed(t, "test-1", secret)
+	file := sealedSecret(t, "test-1", secret)
 	if bytes.Contains(file, secret) {
 		t.Error("the secret stands in the file")
 	}
