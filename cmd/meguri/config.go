@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 
+	"meguri/ingest/consent/safety"
 	"meguri/pseudonymize"
 )
 
@@ -37,6 +38,10 @@ type Config struct {
 	Neighbours     map[string]string `yaml:"neighbours"`      // the area that takes a small one in, for statistics
 	Demo           bool              `yaml:"demo"`            // the data are made up, and every screen says so
 	Profile        string            `yaml:"profile"`         // production, or trial: a database that may lose what it has committed
+	RightsDays     int               `yaml:"rights_days"`     // days within which requests of persons are answered
+
+	Safety map[string]safety.Profile   `yaml:"safety"` // component → basic or enhanced
+	Stated map[string]safety.Statement `yaml:"stated"` // safety measures that a program cannot see
 }
 
 // production is the profile in which the ledger's database must keep what it has

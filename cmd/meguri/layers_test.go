@@ -48,6 +48,10 @@ var layers = []layer{
 		"ingest is a client of the contracts, and hands rows to pseudonymize; one way"},
 	{"ingest/index", nil, "the index knows identities and nothing of records"},
 	{"ingest/sqlstore", []string{"ingest", "ingest/index", "internal/sqldb"}, "SQL stands in packages named sqlstore"},
+	{"ingest/consent", nil, "the law's side knows no rows, only whether one may be used"},
+	{"ingest/consent/sqlstore", []string{"ingest/consent", "internal/sqldb"}, "SQL stands in packages named sqlstore"},
+	{"ingest/consent/rights", []string{"ingest", "ingest/consent"}, "what a person may ask for comes out of what was taken in"},
+	{"ingest/consent/safety", nil, "safety measures know folders and settings"},
 	{"pseudonymize", []string{"pseudonymize/scan"}, "pseudonymize knows no room: keys and rows come in, rows go out"},
 	{"pseudonymize/scan", nil, "scanners know texts, not where they come from"},
 	{"pseudonymize/custody", []string{"pseudonymize"}, "custody knows keys, not what they are for"},
@@ -78,7 +82,7 @@ var outside = []struct {
 	because string
 }{
 	{"github.com/duckdb/duckdb-go", []string{"analytics/duck", "cmd/meguri"}, "DuckDB is in analytics/duck alone; cmd measures against it"},
-	{"database/sql", []string{"internal/...", "ledger/sqlstore", "ingest/sqlstore", "analytics/disclosure/sqlstore", "analytics/flight/sqlstore", "analytics/recipient/sqlstore", "analytics/duck", "cmd/meguri"}, "SQL stands in packages named sqlstore"},
+	{"database/sql", []string{"internal/...", "ledger/sqlstore", "ingest/sqlstore", "ingest/consent/sqlstore", "analytics/disclosure/sqlstore", "analytics/flight/sqlstore", "analytics/recipient/sqlstore", "analytics/duck", "cmd/meguri"}, "SQL stands in packages named sqlstore"},
 	{"net/http", []string{"api", "openapi/...", "ingest", "internal/democity", "internal/ledgerbench", "cmd/meguri"}, "HTTP is api's, and the contracts' clients'"},
 }
 

@@ -63,8 +63,10 @@ func newRoot(p *program) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) (err error) {
-			p.config, err = p.loadConfig(cmd.Flags())
-			return err
+			if p.config, err = p.loadConfig(cmd.Flags()); err != nil {
+				return err
+			}
+			return p.refuseUnsafe(cmd)
 		},
 	}
 	root.SetIn(p.stdin)
@@ -87,6 +89,15 @@ func newRoot(p *program) *cobra.Command {
 		p.migrateCommand(),
 		p.gateCommand(),
 		p.recipientCommand(),
+		p.consentCommand(),
+		p.purposeCommand(),
+		p.basisCommand(),
+		p.noticeCommand(),
+		p.provisionCommand(),
+		p.rightsCommand(),
+		p.retentionCommand(),
+		p.receiptsCommand(),
+		p.doctorCommand(),
 		p.benchCommand(),
 		p.versionCommand(),
 	)

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	recipientstore "meguri/analytics/recipient/sqlstore"
+	consentstore "meguri/ingest/consent/sqlstore"
 	"meguri/internal/sqldb"
 )
 
@@ -41,11 +42,16 @@ func (p *program) migrateCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				consents, err := a.consents(cmd.Context())
+				if err != nil {
+					return err
+				}
 				for _, part := range []struct {
 					name  string
 					steps []sqldb.Migration
 				}{{"ledger", ledger.Migrations()}, {"ingest", personal.Migrations()}, {"releases", releases.Migrations()}, {"budget", accounts.Migrations()}, {"analysts", analysts.Migrations()},
-					{"recipients", desk.Store.(*recipientstore.Store).Migrations()}} {
+					{"recipients", desk.Store.(*recipientstore.Store).Migrations()},
+					{"consent", consents.Store.(*consentstore.Store).Migrations()}} {
 					for _, m := range part.steps {
 						state := "was there"
 						if m.Applied {

@@ -1,0 +1,1 @@
+SELECT (SELECT COUNT(*) FROM consent_log) = 0

@@ -1,0 +1,2 @@
+SELECT number, entered_at, book, kind, ref, source, person, keep_until, body, hash, chain
+FROM consent_log WHERE book = $1 AND number > $2 ORDER BY number

@@ -1,0 +1,1 @@
+SELECT number, chain FROM consent_log ORDER BY number DESC LIMIT 1
