@@ -34,7 +34,7 @@ func (im *Importer) add(ctx context.Context, source string, records []Record, cu
 	if err := checkSource(source); err != nil {
 		return Summary{}, fmt.Errorf("add records: %w", err)
 	}
-	r, err := im.begin(ctx, source, "api")
+	r, err := im.begin(ctx, source, PaymentDataset, "api", (&layout{Format: apiFormat, Source: source}).text())
 	if err != nil {
 		return Summary{}, fmt.Errorf("add records of %s: %w", source, err)
 	}
@@ -63,6 +63,12 @@ func (r *run) addAll(ctx context.Context, records []Record, cursor *string) erro
 		record.Source = r.summary.Source
 		if !f.bad() {
 			f = record.checkForeign()
+		}
+		if !f.bad() {
+			f = r.tally.onTime("occurred_at", record.OccurredAt, r.started)
+		}
+		if !f.bad() {
+			r.tally.add(record.OccurredAt.UnixMicro(), string(record.Kind), record.AmountYen)
 		}
 		c := payments
 		if record.Kind.takesBack() != "" {

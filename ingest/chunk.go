@@ -33,7 +33,26 @@ type chunk struct {
 	occurred []arrow.Timestamp
 	active   []bool
 
+	set *columns // the rows of a dataset; nil for payments
+
+	end  *position // where the file stands behind the chunk's last row; see resume.go
 	hash hasher
+}
+
+// schema is that of the chunk's segments.
+func (c *chunk) schema() *arrow.Schema {
+	if c.set != nil {
+		return c.set.dataset.schema
+	}
+	return PaymentSchema
+}
+
+// dataset names the chunk's.
+func (c *chunk) dataset() string {
+	if c.set != nil {
+		return c.set.dataset.Name
+	}
+	return PaymentDataset
 }
 
 // badRow is a row for the quarantine file.
@@ -131,11 +150,28 @@ func (l *labels) pick(keep []int32) labels {
 	return p
 }
 
-func (l *labels) array() arrow.Array {
+func (l *labels) array() arrow.Array { return l.nullable(nil) }
+
+// nullable returns the column with a null wherever set, if there is one, says
+// so.
+func (l *labels) nullable(set []bool) arrow.Array {
 	values := l.values.array(false)
 	defer values.Release()
+	var valid *memory.Buffer
+	nulls := 0
+	if set != nil {
+		bits := make([]byte, (len(set)+7)/8)
+		for i, ok := range set {
+			if ok {
+				bits[i/8] |= 1 << (i % 8)
+			} else {
+				nulls++
+			}
+		}
+		valid = memory.NewBufferBytes(bits)
+	}
 	data := array.NewData(arrow.PrimitiveTypes.Int32, len(l.codes),
-		[]*memory.Buffer{nil, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(l.codes))}, nil, 0, 0)
+		[]*memory.Buffer{valid, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(l.codes))}, nil, nulls, 0)
 	defer data.Release()
 	codes := array.NewInt32Data(data)
 	defer codes.Release()
@@ -248,6 +284,10 @@ func sortByKey(rows []int32, entries []Entry, spare []int32) []int32 {
 }
 
 func (c *chunk) reset() {
+	c.end = nil
+	if c.set != nil {
+		c.set.reset()
+	}
 	c.n, c.size = 0, 0
 	c.entries, c.lines, c.bad = c.entries[:0], c.lines[:0], c.bad[:0]
 	c.amount, c.occurred, c.active = c.amount[:0], c.occurred[:0], c.active[:0]
@@ -261,6 +301,9 @@ func (c *chunk) reset() {
 
 // only returns the rows of c that are kept, for a segment.
 func (c *chunk) only(keep []int32) *chunk {
+	if c.set != nil {
+		return &chunk{n: len(keep), set: c.set.only(keep)}
+	}
 	return &chunk{
 		n:      len(keep),
 		source: c.source.pick(keep), kind: c.kind.pick(keep), serviceType: c.serviceType.pick(keep),
@@ -275,6 +318,9 @@ func (c *chunk) only(keep []int32) *chunk {
 // batch returns the chunk's rows as Arrow; it is valid until the chunk is
 // reset.
 func (c *chunk) batch() arrow.RecordBatch {
+	if c.set != nil {
+		return c.set.batch(c.n)
+	}
 	active := array.NewBooleanBuilder(memory.DefaultAllocator)
 	defer active.Release()
 	active.AppendValues(c.active, nil)
@@ -301,6 +347,9 @@ func (c *chunk) batch() arrow.RecordBatch {
 func (c *chunk) span() (sum int64, first, last time.Time) {
 	if c.n == 0 {
 		return 0, time.Time{}, time.Time{}
+	}
+	if c.set != nil {
+		return c.set.span()
 	}
 	low, high := c.occurred[0], c.occurred[0]
 	for i := range c.n {

@@ -115,7 +115,7 @@ func (r *run) enter(ctx context.Context, c *chunk, entries []Entry, cursor *stri
 			return Segment{}, run, err
 		}
 		keep, conflicts = judge(c.entries, c.order, known)
-		s := Segment{Number: number, Path: segmentName(number), ImportID: r.summary.ImportID, Rows: int64(len(keep))}
+		s := Segment{Number: number, Path: segmentName(number), ImportID: r.summary.ImportID, Dataset: c.dataset(), Rows: int64(len(keep))}
 		if len(keep) == 0 {
 			return s, run, nil
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -57,9 +58,11 @@ func TestImport_SurvivesAKillAtEveryStep(t *testing.T) {
 	path := writeFile(t, "t.csv", func(w io.Writer) error { return writeMitaka(w, crashRows, 11) })
 	opts := ingest.Options{Format: ingest.MitakaTransactions}
 	whole := open(t, t.TempDir())
-	if _, err := whole.Import(context.Background(), path, opts); err != nil {
+	first, err := whole.Import(context.Background(), path, opts)
+	if err != nil {
 		t.Fatal(err)
 	}
+	resumed := false
 	want := content(t, whole)
 	if len(want) != crashRows {
 		t.Fatalf("the file gives %d records", len(want))
@@ -78,7 +81,9 @@ func TestImport_SurvivesAKillAtEveryStep(t *testing.T) {
 		if err != nil {
 			t.Fatalf("after a kill at step %d: %v", step, err)
 		}
-		if s.Read != crashRows || s.Quarantined != 0 {
+		// It goes on where the checkpoint was, and its days are the whole file's.
+		resumed = resumed || s.Resumed > 0
+		if s.Read+s.Resumed != crashRows || s.Quarantined != 0 || !slices.Equal(s.Days, first.Days) {
 			t.Errorf("after a kill at step %d: %+v", step, s)
 		}
 		if diff := cmp.Diff(want, content(t, im)); diff != "" {
@@ -98,6 +103,9 @@ func TestImport_SurvivesAKillAtEveryStep(t *testing.T) {
 		if files, err = os.ReadDir(filepath.Join(dir, "personal", "identities")); err != nil || len(files) >= len(segments) {
 			t.Errorf("after a kill at step %d: %d runs for %d segments, %v", step, len(files), len(segments), err)
 		}
+	}
+	if !resumed {
+		t.Error("no import went on where another stopped")
 	}
 	if step < 15 {
 		t.Errorf("the import has only %d steps", step-1)

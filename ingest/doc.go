@@ -6,7 +6,8 @@
 // What the package promises:
 //
 //   - Nothing is counted twice. The identity of a payment event is its source
-//     and the source's own record ID. The same identity with the same content
+//     and the source's own record ID; that of a row of another dataset also
+//     its dataset and version. The same identity with the same content
 //     is a duplicate; with other content it goes to quarantine. That holds
 //     within a file, across files, and after a crash at any moment.
 //   - Nothing is dropped in silence. Every row read is accepted, a duplicate,
@@ -18,13 +19,21 @@
 //   - Memory is bounded: a file of any size passes in chunks, and so does a
 //     line of any length.
 //
+// # Datasets and formats
+//
+// Payments have a path of their own ([Record]); every other dataset is a table
+// of fields in datasets.go, of which parser, schema, sample, template and page
+// are made. A file is CSV, JSON Lines or Parquet; each becomes rows of texts by
+// column (rowSource), which a [Mapping] reads.
+//
 // # Segments
 //
-// Accepted records are kept in segments: Arrow IPC files of [PaymentSchema]
-// under personal/segments, numbered from 000001 and never changed. A segment
-// is written to a temporary file, synced and named before the transaction
-// commits that enters its records' identities in the index and registers it. A
-// crash between leaves a file that no transaction knows; [Open] removes it.
+// Accepted records are kept in segments: Arrow IPC files of one dataset's
+// schema ([PaymentSchema], [Dataset.Schema]) under personal/segments, numbered
+// from 000001 and never changed. A segment is written to a temporary file,
+// synced and named before the transaction commits that enters its records'
+// identities in the index and registers it. A crash between leaves a file that
+// no transaction knows; [Open] removes it.
 //
 // # What counts as content
 //

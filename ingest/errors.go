@@ -18,8 +18,12 @@ var (
 		"the good rows before the break are kept; fetch the file again and import the whole file")
 	ErrDamaged = errors.New("the compressed file is damaged: " +
 		"the good rows before the damage are kept; fetch the file again and import the whole file")
-	ErrMapping = errors.New("the mapping does not hold")
-	ErrInvalid = errors.New("a record does not hold")
+	ErrDamagedParquet = errors.New("the Parquet file is damaged: " +
+		"the good rows before the damage are kept; fetch the file again and import the whole file")
+	ErrColumnType = errors.New("a column has another type than its field")
+	ErrTotals     = errors.New("the totals cannot be read")
+	ErrMapping    = errors.New("the mapping does not hold")
+	ErrInvalid    = errors.New("a record does not hold")
 )
 
 // LineError says what is wrong with one row, or with the header. It never

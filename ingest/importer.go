@@ -1,20 +1,16 @@
 package ingest
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"meguri/ingest/index"
 )
@@ -22,19 +18,24 @@ import (
 // Format names the layout of a file.
 type Format string
 
-// The formats.
+// The formats. All but the first need a mapping.
 const (
 	MitakaTransactions Format = "mitaka-transactions"
 	CSV                Format = "csv"
+	JSONL              Format = "jsonl"   // JSON Lines: an object a line
+	Parquet            Format = "parquet" // its columns' types must fit exactly
+
+	apiFormat Format = "api" // records that came over an API
 )
 
 // Options say how a file is read.
 type Options struct {
-	Format         Format
-	Mapping        *Mapping // for CSV
+	Format         Format   // a mapping's own if empty
+	Mapping        *Mapping // for all formats but MitakaTransactions
 	Source         string   // for MitakaTransactions; "mitaka" if empty
 	Encoding       Encoding // Auto if empty; a mapping's own goes before
 	MaxRecordBytes int      // DefaultMaxRecordBytes if zero
+	Totals         []Told   // what the source says that it sent
 
 	// Progress, if set, is called a few times a second and at the end, with
 	// the bytes of the file that were read, its size, and the rows read.
@@ -46,15 +47,33 @@ type Options struct {
 type Summary struct {
 	ImportID    string
 	Source      string
+	Dataset     string
 	Read        int64
 	Accepted    int64
 	Duplicate   int64
 	Quarantined int64
+	Resumed     int64 // rows before them that an earlier import of the file dealt with
 	Segments    int64
 	Bytes       int64 // of the file, as it lies on the disk
 	Elapsed     time.Duration
 
+	Days     []DayTotal    // of the rows that hold, from the file's beginning
+	Totals   []TotalCheck  // what the source told, if it did
+	Ahead    time.Duration // by how much the latest row lay after this machine's clock
+	Warnings []Warning
+
 	QuarantinePath string // empty if no row is there
+}
+
+// Warning is something strange in rows that were taken all the same.
+type Warning struct {
+	Field, Problem  string
+	Rows, FirstLine int64
+}
+
+// Differs tells whether the source's totals are not what was read.
+func (s *Summary) Differs() bool {
+	return slices.ContainsFunc(s.Totals, func(t TotalCheck) bool { return !t.Agrees() })
 }
 
 // check compares the rows that were dealt with to those that the reader saw.
@@ -161,10 +180,17 @@ type run struct {
 	summary    Summary
 	started    time.Time
 	file       string
+	layout     string // how the file is read, for the register
+	continues  string // the import before this one that read the file's beginning
+	from       int64  // lines before it were counted by that import
 	quarantine quarantine
 	indexed    int64     // rows in the index when the run began
 	repeats    bool      // the last chunk had rows that were known
 	late       []lateRow // rows that turned out bad when their text was gone
+	tally      tally
+	trailer    *trailerRow
+	told       []Told
+	trailers   []int64 // lines of trailers
 }
 
 // lateRow is a row whose fault showed only against the index. Chunks do not
@@ -174,15 +200,19 @@ type lateRow struct {
 	*fault
 }
 
-func (im *Importer) begin(ctx context.Context, source, file string) (*run, error) {
-	r := &run{Importer: im, started: im.now(), file: file}
+func (im *Importer) begin(ctx context.Context, source, dataset, file, layout string) (*run, error) {
+	r := &run{Importer: im, started: im.now(), file: file, layout: layout}
 	var random [4]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		return nil, err
 	}
 	r.summary.ImportID = r.started.UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(random[:])
-	r.summary.Source = source
-	r.quarantine = quarantine{path: filepath.Join(im.quarantine, r.summary.ImportID+".csv"), name: file}
+	r.summary.Source, r.summary.Dataset = source, dataset
+	r.quarantine = quarantine{path: filepath.Join(im.quarantine, r.summary.ImportID+".csv"), name: file,
+		register: func(rows int64) error {
+			return im.store.PutQuarantine(context.WithoutCancel(ctx), Quarantine{ImportID: r.summary.ImportID, Source: source,
+				Dataset: dataset, File: file, Rows: rows, OpenedAt: r.started, Layout: layout})
+		}}
 	segments, err := im.store.Segments(ctx)
 	if err != nil {
 		return nil, err
@@ -194,8 +224,8 @@ func (im *Importer) begin(ctx context.Context, source, file string) (*run, error
 }
 
 func (r *run) record(finished time.Time) ImportRecord {
-	return ImportRecord{ID: r.summary.ImportID, Source: r.summary.Source, File: r.file,
-		StartedAt: r.started, FinishedAt: finished, Summary: r.summary}
+	return ImportRecord{ID: r.summary.ImportID, Source: r.summary.Source, Dataset: r.summary.Dataset, File: r.file,
+		StartedAt: r.started, FinishedAt: finished, Continues: r.continues, Summary: r.summary}
 }
 
 // end closes the run whatever happened in it and returns its summary; seen are
@@ -209,8 +239,12 @@ func (r *run) end(ctx context.Context, seen int64, err error) (Summary, error) {
 	}
 	finished := r.now()
 	r.summary.Elapsed = finished.Sub(r.started)
+	r.summary.Days, r.summary.Ahead = dayTotals(r.tally.snapshot()), max(r.tally.ahead, 0)
 	if err == nil {
 		err = r.summary.check(seen)
+	}
+	if err == nil && len(r.told) > 0 {
+		r.summary.Totals = compareTotals(r.told, r.summary.Days)
 	}
 	// A run that was cancelled is registered as well.
 	if perr := r.store.PutImport(context.WithoutCancel(ctx), r.record(finished)); err == nil {
@@ -220,83 +254,65 @@ func (r *run) end(ctx context.Context, seen int64, err error) (Summary, error) {
 }
 
 // Import reads a file. The summary is valid with an error too: it tells what
-// was kept before the run stopped. Importing the file again is always safe.
+// was kept before the run stopped. Importing the file again is always safe, and
+// goes on where the run stopped if the file is still the same.
 func (im *Importer) Import(ctx context.Context, path string, opts Options) (_ Summary, err error) {
 	name := filepath.Base(path)
-	encoding, source, comma := opts.Encoding, opts.Source, byte(',')
-	switch opts.Format {
-	case MitakaTransactions:
-		if source == "" {
-			source = "mitaka"
-		}
-	case CSV:
-		m := opts.Mapping
-		if m == nil || m.Record == "" {
-			return Summary{}, fmt.Errorf("import %s: %w: the format csv needs a mapping", name, ErrMapping)
-		}
-		source, comma = m.Source, m.Delimiter[0]
-		if m.Encoding != "" && m.Encoding != Auto {
-			encoding = m.Encoding
-		}
-	default:
-		return Summary{}, fmt.Errorf("import %s: there is no format %q: use %s or %s", name, opts.Format, MitakaTransactions, CSV)
-	}
-	if err := checkSource(source); err != nil {
-		return Summary{}, fmt.Errorf("import %s: %w", name, err)
-	}
-	if opts.MaxRecordBytes <= 0 {
-		opts.MaxRecordBytes = DefaultMaxRecordBytes
-	}
-	in, err := openInput(path, encoding)
-	if err != nil {
-		return Summary{}, fmt.Errorf("import: %w", err)
-	}
-	defer func() { _ = in.Close() }() // it was only read
-	rows := &rowReader{scanner: newScanner(in, comma, opts.MaxRecordBytes), in: in, progress: opts.Progress}
-	header, err := rows.header()
+	p, err := openPlan(path, opts)
 	if err != nil {
 		return Summary{}, located(err, name)
 	}
-	var parse func(int64, []string, *Record) fault
-	var mapped *mappedParser
-	if opts.Format == MitakaTransactions {
-		var p *mitakaParser
-		if p, err = newMitakaParser(source, header); err == nil {
-			parse = p.parse
-		}
-	} else if mapped, err = opts.Mapping.bind(header); err == nil {
-		parse = mapped.parse
-	}
+	defer func() { _ = p.rows.Close() }() // it was only read
+	r, err := im.begin(ctx, p.layout.Source, p.dataset(), name, p.layout.text())
 	if err != nil {
 		return Summary{}, located(err, name)
 	}
-
-	r, err := im.begin(ctx, source, name)
-	if err != nil {
-		return Summary{}, fmt.Errorf("import %s: %w", name, err)
+	r.told = slices.Clone(opts.Totals)
+	if err = r.resume(ctx, p); err == nil {
+		err = r.read(ctx, p)
 	}
-	switch {
-	case mapped != nil && mapped.mapping.Record == PersonRows:
-		err = importAttributes(ctx, r, rows, mapped.parsePerson, im.store.PutPersons)
-	case mapped != nil && mapped.mapping.Record == ShopRows:
-		err = importAttributes(ctx, r, rows, mapped.parseShop, im.store.PutShops)
-	default:
-		err = r.importPayments(ctx, rows, parse)
-		name := mapped.columnOf
-		if mapped == nil {
-			name = mitakaColumn
-		}
-		if lerr := r.quarantineLate(path, encoding, comma, opts.MaxRecordBytes, name); err == nil {
-			err = lerr
-		}
-	}
-	rows.report(true)
-	r.summary.Bytes = in.done.Load()
-	if err == nil && r.summary.Read == 0 {
+	p.rows.report(true)
+	r.summary.Bytes = p.rows.bytes()
+	if err == nil && r.summary.Read+r.summary.Resumed == 0 {
 		err = ErrNoRows
 	}
-	summary, err := r.end(ctx, rows.rows, err)
+	if err == nil {
+		err = im.store.DropCheckpoint(ctx, p.layout.Source, name)
+	}
+	summary, err := r.end(ctx, p.rows.seen(), err)
 	return summary, located(err, name)
+}
+
+// read takes all rows in.
+func (r *run) read(ctx context.Context, p *plan) error {
+	r.trailer = p.trailer()
+	switch {
+	case p.mapped != nil && p.mapped.mapping.Record == PersonRows:
+		return importAttributes(ctx, r, p.rows, p.mapped.parsePerson, r.store.PutPersons)
+	case p.mapped != nil && p.mapped.mapping.Record == ShopRows:
+		return importAttributes(ctx, r, p.rows, p.mapped.parseShop, r.store.PutShops)
+	}
+	waiting := &waitingCancels{limit: r.chunkRows}
+	defer waiting.close()
+	var err error
+	if p.mapped != nil && p.mapped.mapping.dataset != nil {
+		d := p.mapped.mapping.dataset
+		err = r.importRows(ctx, p.rows, func() *chunk { return &chunk{set: newColumns(d)} }, waiting, r.takeRow(p))
+	} else {
+		err = r.importRows(ctx, p.rows, func() *chunk { return &chunk{} }, waiting, r.takePayment(p, waiting))
+	}
+	if broken := (*brokenFile)(nil); err == nil || errors.As(err, &broken) {
+		// What a file holds before the break is kept, its cancellations too.
+		if werr := waiting.each(p.rows, p.parse, func(c *chunk) error { return r.commitCancels(ctx, c, nil) }); werr != nil {
+			err = werr
+		} else if broken != nil {
+			err = broken.error
+		}
+	}
+	if lerr := r.quarantineLate(p); err == nil {
+		err = lerr
+	}
+	return err
 }
 
 // located says in which file an error happened.
@@ -309,158 +325,4 @@ func located(err error, name string) error {
 		return fmt.Errorf("import %s: %w", name, err)
 	}
 	return nil
-}
-
-// importPayments reads in this goroutine and commits in another; two chunks go
-// back and forth between them.
-func (r *run) importPayments(ctx context.Context, rows *rowReader, parse func(int64, []string, *Record) fault) error {
-	group, both := errgroup.WithContext(ctx)
-	type sorted struct {
-		*chunk
-		entries []Entry
-	}
-	ready, free := make(chan sorted), make(chan *chunk, 2)
-	free <- &chunk{}
-	free <- &chunk{}
-	waiting := &waitingCancels{limit: r.chunkRows}
-	defer waiting.close()
-	var broken error // the file cannot be read further
-	group.Go(func() error {
-		defer close(ready)
-		var record Record
-		for broken == nil {
-			var c *chunk
-			select {
-			case c = <-free:
-			case <-both.Done():
-				return both.Err()
-			}
-			for most := r.chunkSize(rows.rows); !c.full(most); {
-				raw, fields, f, err := rows.row()
-				if err != nil {
-					broken = err
-					break
-				}
-				if !f.bad() {
-					f = parse(rows.line, fields, &record)
-				}
-				switch {
-				case f.bad():
-					c.addBad(rows.line, f, raw)
-				case record.Kind.takesBack() != "":
-					if err := waiting.add(&record, rows.line, raw); err != nil {
-						return err
-					}
-				default:
-					c.add(&record, rows.line)
-				}
-			}
-			select {
-			case ready <- sorted{c, c.sort()}:
-			case <-both.Done():
-				return both.Err()
-			}
-		}
-		return nil
-	})
-	group.Go(func() error {
-		for c := range ready {
-			if err := r.commit(both, c.chunk, c.entries, nil); err != nil {
-				return err
-			}
-			c.reset()
-			free <- c.chunk
-		}
-		return both.Err()
-	})
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	if err := waiting.each(rows, parse, func(c *chunk) error { return r.commitCancels(ctx, c, nil) }); err != nil {
-		return err
-	}
-	if broken != io.EOF {
-		return broken
-	}
-	return nil
-}
-
-// quarantineLate reads the file once more and puts the late rows into
-// quarantine, their fields named as the file names them.
-func (r *run) quarantineLate(path string, encoding Encoding, comma byte, limit int, name func(string) string) error {
-	if len(r.late) == 0 {
-		return nil
-	}
-	slices.SortStableFunc(r.late, func(a, b lateRow) int { return cmp.Compare(a.line, b.line) })
-	in, err := openInput(path, encoding)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = in.Close() }() // it was only read
-	for rows, late := newScanner(in, comma, limit), r.late; len(late) > 0; {
-		record, _, err := rows.next()
-		if err != nil {
-			return fmt.Errorf("the file changed while it was read: %w", err)
-		}
-		if rows.line == late[0].line {
-			f := *late[0].fault
-			f.field = name(f.field)
-			if err := r.quarantine.add(badRow{rows.line, f, string(record)}); err != nil {
-				return err
-			}
-			late = late[1:]
-		}
-	}
-	return nil
-}
-
-// importAttributes reads persons or shops. A later row about the same one
-// replaces the earlier; a row that changes nothing is a duplicate.
-func importAttributes[T any](ctx context.Context, r *run, rows *rowReader,
-	parse func(int64, []string) (T, fault), put func(context.Context, []T) (int64, error)) error {
-	const most = 2000
-	batch := make([]T, 0, most)
-	flush := func() error {
-		changed, err := put(ctx, batch)
-		if err != nil {
-			return err
-		}
-		if err := r.quarantine.flush(); err != nil {
-			return err
-		}
-		r.summary.Read += int64(len(batch))
-		r.summary.Accepted += changed
-		r.summary.Duplicate += int64(len(batch)) - changed
-		batch = batch[:0]
-		return nil
-	}
-	for {
-		raw, fields, f, err := rows.row()
-		if err != nil {
-			if ferr := flush(); ferr != nil {
-				return ferr
-			}
-			if err == io.EOF {
-				return nil
-			}
-			return err
-		}
-		var v T
-		if !f.bad() {
-			v, f = parse(rows.line, fields)
-		}
-		if f.bad() {
-			if err := r.quarantine.add(badRow{rows.line, f, raw}); err != nil {
-				return err
-			}
-			r.summary.Read++
-			r.summary.Quarantined++
-			continue
-		}
-		if batch = append(batch, v); len(batch) == most {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-	}
 }

@@ -19,6 +19,9 @@ type binding struct {
 	constant string
 	layout   []string
 	values   map[string]string
+
+	thousands byte
+	at        int // of the field in its dataset
 }
 
 // mappedParser reads rows by a mapping.
@@ -28,6 +31,7 @@ type mappedParser struct {
 	factors  []int // positions of the amount's factors
 	rules    []int // positions of the kind rules' columns
 	active   bool  // whether a column says so
+	trailer  *trailerRow
 }
 
 // value returns the field's text in a row.
@@ -137,7 +141,7 @@ func (p *mappedParser) parse(line int64, row []string, r *Record) fault {
 
 // columnOf returns the column that a field of a record comes from.
 func (p *mappedParser) columnOf(field string) string {
-	if field == "amount_yen" {
+	if field == "amount_yen" && p.mapping.Amount != nil {
 		return strings.Join(p.mapping.Amount.Product, "×")
 	}
 	for i := range p.bindings {

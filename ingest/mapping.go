@@ -26,18 +26,19 @@ var Maps embed.FS
 // RecordType says what the rows of a mapped file are.
 type RecordType string
 
-// The record types.
+// The record types; the others are the names of [Datasets].
 const (
-	PaymentRows RecordType = "payment"
+	PaymentRows RecordType = PaymentDataset
 	PersonRows  RecordType = "person"
 	ShopRows    RecordType = "shop"
 )
 
-// Mapping says how the columns of a CSV file become records. It is strict both
+// Mapping says how the columns of a file become records. It is strict both
 // ways: a key that it does not know is refused with its line, and a column of
 // the file that it neither uses nor ignores by name stops the run.
 type Mapping struct {
 	Record    RecordType        `yaml:"record"`
+	Format    Format            `yaml:"format"` // CSV if empty
 	Source    string            `yaml:"source"`
 	Encoding  Encoding          `yaml:"encoding"`
 	Delimiter string            `yaml:"delimiter"`
@@ -45,10 +46,25 @@ type Mapping struct {
 	Columns   map[string]Column `yaml:"columns"`
 	Amount    *Amount           `yaml:"amount"`
 	Kind      []KindRule        `yaml:"kind"`
+	Trailer   *Trailer          `yaml:"trailer"`
 	Ignore    []string          `yaml:"ignore"`
 
 	location *time.Location
 	file     string
+	text     string // of the document
+	dataset  *Dataset
+}
+
+// Trailer describes rows of a file that are no records but the source's own
+// totals, of each day or of the whole file.
+type Trailer struct {
+	Column string  `yaml:"column"` // that tells such a row
+	Prefix *string `yaml:"prefix"`
+	Equals *string `yaml:"equals"`
+	Day    string  `yaml:"day"`    // the column of the day; the whole file if empty
+	Layout Names   `yaml:"layout"` // of the day
+	Rows   string  `yaml:"rows"`   // the column of the number of rows
+	Yen    string  `yaml:"yen"`    // the column of the sum of yen, or empty
 }
 
 // Column says where a field comes from: one column or several joined, or a
@@ -59,6 +75,8 @@ type Column struct {
 	Const  *string           `yaml:"const"`  // instead of from
 	Layout Names             `yaml:"layout"` // of a time or day, in Go's notation of 2006-01-02 15:04:05
 	Values map[string]string `yaml:"values"` // what each value of the file means; others are faults
+
+	Thousands string `yaml:"thousands"` // of a number: the separator of thousands
 }
 
 // Amount says how the amount is computed: one column, or the product of
@@ -111,6 +129,48 @@ var mappedFields = map[RecordType]map[string]bool{
 	ShopRows:   {"id": true, "name": true, "merchant": false, "operator": false, "industry": false, "area": false},
 }
 
+// fieldTypes are the types of the fields that are no texts.
+var fieldTypes = map[string]FieldType{"occurred_at": InstantField, "born_on": DayField, "active": FlagField, "test": FlagField}
+
+// fields returns the fields of the mapping's records and whether each must be
+// mapped, or nil where there is no such record.
+func (m *Mapping) fields() map[string]bool {
+	if m.dataset == nil {
+		return mappedFields[m.Record]
+	}
+	fields := make(map[string]bool, len(m.dataset.Fields))
+	for _, f := range m.dataset.Fields {
+		fields[f.Name] = f.Required
+	}
+	return fields
+}
+
+func (m *Mapping) typeOf(field string) FieldType {
+	if m.dataset != nil {
+		return m.dataset.Fields[m.dataset.place[field]].Type
+	}
+	if t, ok := fieldTypes[field]; ok {
+		return t
+	}
+	return TextField
+}
+
+// names returns the columns that the mapping uses, each once, in order.
+func (m *Mapping) names() []string {
+	var names []string
+	for _, c := range m.Columns {
+		names = append(names, c.From...)
+	}
+	if m.Amount != nil {
+		names = append(names, m.Amount.Product...)
+	}
+	for _, rule := range m.Kind {
+		names = append(names, rule.Column)
+	}
+	slices.Sort(names)
+	return slices.DeleteFunc(slices.Compact(names), func(n string) bool { return n == "" || n == lineNumber })
+}
+
 // LoadMapping reads a mapping document from a file.
 func LoadMapping(path string) (*Mapping, error) {
 	data, err := os.ReadFile(path)
@@ -122,7 +182,7 @@ func LoadMapping(path string) (*Mapping, error) {
 
 // ParseMapping reads a mapping document; name is used in errors.
 func ParseMapping(name string, data []byte) (*Mapping, error) {
-	m := &Mapping{file: name}
+	m := &Mapping{file: name, text: string(data)}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(m); err != nil {
@@ -151,15 +211,26 @@ func plainYAML(err error) string {
 
 // complete fills in defaults and returns what is wrong with the document.
 func (m *Mapping) complete() string {
-	fields, ok := mappedFields[m.Record]
-	if !ok {
-		return "record: must be payment, person or shop"
+	m.dataset = DatasetByName(string(m.Record))
+	fields := m.fields()
+	if fields == nil {
+		return "record: must be payment, person, shop" + recordNames()
+	}
+	switch m.Format {
+	case "":
+		m.Format = CSV
+	case CSV, JSONL, Parquet:
+	default:
+		return "format: must be csv, jsonl or parquet"
 	}
 	if err := checkSource(m.Source); err != nil {
 		return "source: must be the name of the source"
 	}
-	if !slices.Contains([]Encoding{"", Auto, UTF8, ShiftJIS}, m.Encoding) {
-		return "encoding: must be auto, utf-8 or shift_jis"
+	if !slices.Contains(encodings, m.Encoding) && m.Encoding != "" {
+		return "encoding: must be " + Encodings()
+	}
+	if m.Format != CSV && (m.Encoding != "" && m.Encoding != UTF8 || m.Delimiter != "") {
+		return "encoding: and delimiter: are for csv: the other formats are UTF-8"
 	}
 	if m.Delimiter == "" {
 		m.Delimiter = ","
@@ -174,9 +245,22 @@ func (m *Mapping) complete() string {
 		if problem := c.check(); problem != "" {
 			return fmt.Sprintf("columns: %s: %s", name, problem)
 		}
-		if isTime := name == "occurred_at" || name == "born_on"; isTime != (len(c.Layout) > 0) {
+		kind := m.typeOf(name)
+		isTime := kind == InstantField || kind == DayField
+		if typed := m.Format == Parquet && len(c.Layout) == 0; isTime && typed {
+			c.Layout = parquetLayouts
+			m.Columns[name] = c
+		}
+		if isTime != (len(c.Layout) > 0) {
 			return fmt.Sprintf("columns: %s: layout: is for times and days, which must have one", name)
 		}
+		isNumber := kind == IntegerField || kind == YenField || kind == QuantityField
+		if c.Thousands != "" && (!isNumber || badThousands(c.Thousands)) {
+			return fmt.Sprintf(`columns: %s: thousands: is for numbers, and one character such as ","`, name)
+		}
+	}
+	if problem := m.completeTrailer(); problem != "" {
+		return problem
 	}
 	for name, required := range fields {
 		if _, ok := m.Columns[name]; required && !ok {
@@ -184,15 +268,52 @@ func (m *Mapping) complete() string {
 		}
 	}
 	if m.Record != PaymentRows {
-		if m.Amount != nil || m.Kind != nil || m.Timezone != "" {
+		if m.Amount != nil || m.Kind != nil || m.Timezone != "" && m.dataset == nil {
 			return "amount:, kind: and timezone: are for payments"
 		}
+		if m.dataset != nil {
+			return m.completeZone()
+		}
 		return ""
+	}
+	if problem := m.completeZone(); problem != "" {
+		return problem
 	}
 	return m.completePayment()
 }
 
-func (m *Mapping) completePayment() string {
+func recordNames() string {
+	names := ""
+	for i, d := range datasets {
+		if names += ", "; i == len(datasets)-1 {
+			names = names[:len(names)-2] + " or "
+		}
+		names += d.Name
+	}
+	return names
+}
+
+func badThousands(s string) bool { return len(s) > 1 || strings.ContainsAny(s, "0123456789.+-") }
+
+func (m *Mapping) completeTrailer() string {
+	t := m.Trailer
+	switch {
+	case t == nil:
+	case m.Format != CSV:
+		return "trailer: is for csv"
+	case m.Record == PersonRows || m.Record == ShopRows:
+		return "trailer: is for what has a time"
+	case t.Column == "" || (t.Prefix == nil) == (t.Equals == nil):
+		return "trailer: must have column: and either prefix: or equals:"
+	case t.Rows == "":
+		return "trailer: rows: must name the column of the number of rows"
+	case (t.Day == "") != (len(t.Layout) == 0):
+		return "trailer: day: must have a layout:"
+	}
+	return ""
+}
+
+func (m *Mapping) completeZone() string {
 	switch m.Timezone {
 	case "":
 		return "timezone: must be given, such as Asia/Tokyo"
@@ -205,6 +326,10 @@ func (m *Mapping) completePayment() string {
 		}
 		m.location = location
 	}
+	return ""
+}
+
+func (m *Mapping) completePayment() string {
 	a := m.Amount
 	if a == nil || (a.Column == "") == (len(a.Product) == 0) {
 		return "amount: must have either column: or product:"
@@ -220,7 +345,7 @@ func (m *Mapping) completePayment() string {
 		return "amount: yen_per_unit: must be positive"
 	case slices.Contains(a.Product, "") || slices.Contains(a.Product, lineNumber):
 		return "amount: must name columns of the file"
-	case len(a.Thousands) > 1 || strings.ContainsAny(a.Thousands, "0123456789.+-"):
+	case badThousands(a.Thousands):
 		return `amount: thousands: must be one character, such as ","`
 	case !slices.Contains([]Rounding{RoundRefuse, RoundHalfEven, RoundDown}, a.Round):
 		return "amount: round: must be half_even or down, or be left out to refuse parts of a yen"
@@ -290,12 +415,18 @@ func (m *Mapping) bind(header []string) (*mappedParser, error) {
 		return i, nil
 	}
 	p := &mappedParser{mapping: m, active: m.Columns["active"].From != nil || m.Columns["active"].Const != nil}
-	for name := range mappedFields[m.Record] {
+	for name := range m.fields() {
 		c, ok := m.Columns[name]
 		if !ok {
 			continue
 		}
 		b := binding{field: name, join: "-", layout: c.Layout, values: c.Values}
+		if c.Thousands != "" {
+			b.thousands = c.Thousands[0]
+		}
+		if m.dataset != nil {
+			b.at = m.dataset.place[name]
+		}
 		if c.Join != nil {
 			b.join = *c.Join
 		}
@@ -329,6 +460,17 @@ func (m *Mapping) bind(header []string) (*mappedParser, error) {
 				}
 			}
 			p.rules = append(p.rules, i)
+		}
+	}
+	if t := m.Trailer; t != nil {
+		p.trailer = &trailerRow{Trailer: t}
+		names := [...]string{t.Column, t.Day, t.Rows, t.Yen}
+		for i, at := range [...]*int{&p.trailer.at, &p.trailer.day, &p.trailer.rows, &p.trailer.yen} {
+			if *at = atLine; names[i] != "" {
+				if *at, err = find(names[i]); err != nil {
+					return nil, err
+				}
+			}
 		}
 	}
 	for _, name := range m.Ignore {

@@ -79,7 +79,7 @@ func (p *Pipeline) Run(ctx context.Context) (Result, error) {
 	for _, number := range base.Segments {
 		in[number] = true
 	}
-	segments = slices.DeleteFunc(segments, func(s Segment) bool { return in[s.Number] })
+	segments = slices.DeleteFunc(segments, func(s Segment) bool { return in[s.Number] || s.Dataset != PaymentDataset })
 	if len(segments) == 0 {
 		writer.Abort()
 		return Result{Snapshot: base.Snapshot, Total: base.Rows("payments")}, nil

@@ -19,12 +19,20 @@ type quarantine struct {
 	buffered   *bufio.Writer
 	csv        *csv.Writer
 	rows       int64
+
+	register   func(rows int64) error // tells the register; may be nil
+	registered int64
 }
 
 var quarantineHeader = []string{"file", "line", "field", "problem", "remedy", "row"}
 
 func (q *quarantine) add(b badRow) error {
 	if q.file == nil {
+		if q.register != nil { // before the file, so that none is unknown
+			if err := q.register(0); err != nil {
+				return err
+			}
+		}
 		f, err := os.OpenFile(q.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {
 			return err
@@ -43,13 +51,23 @@ func (q *quarantine) add(b badRow) error {
 	return q.csv.Write([]string{q.name, strconv.FormatInt(b.line, 10), b.field, b.problem, b.remedy, inert(b.row)})
 }
 
+// inert keeps a spreadsheet from taking a row for a formula; active undoes it.
 func inert(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
-	if s != "" && strings.IndexByte("=+-@\t\r", s[0]) >= 0 {
+	if startsFormula(s) || strings.HasPrefix(s, "'") && (startsFormula(s[1:]) || strings.HasPrefix(s[1:], "'")) {
 		return "'" + s
 	}
 	return s
 }
+
+func active(s string) string {
+	if rest, ok := strings.CutPrefix(s, "'"); ok && (startsFormula(rest) || strings.HasPrefix(rest, "'")) {
+		return rest
+	}
+	return s
+}
+
+func startsFormula(s string) bool { return s != "" && strings.IndexByte("=+-@\t\r", s[0]) >= 0 }
 
 // flush writes out what was added, so that rows are in the file before they
 // are counted.
@@ -61,7 +79,25 @@ func (q *quarantine) flush() error {
 	if err := q.csv.Error(); err != nil {
 		return err
 	}
-	return q.buffered.Flush()
+	if err := q.buffered.Flush(); err != nil {
+		return err
+	}
+	if q.register == nil || q.registered == q.rows {
+		return nil
+	}
+	q.registered = q.rows
+	return q.register(q.rows)
+}
+
+// sync makes what was added durable.
+func (q *quarantine) sync() error {
+	if q.file == nil {
+		return nil
+	}
+	if err := q.flush(); err != nil {
+		return err
+	}
+	return q.file.Sync()
 }
 
 // close makes the file durable.

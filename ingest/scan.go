@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"strings"
+
+	"github.com/zeebo/xxh3"
 )
 
 // DefaultMaxRecordBytes is the longest row that is read.
@@ -18,20 +20,37 @@ const DefaultMaxRecordBytes = 1 << 20
 type scanner struct {
 	r        io.Reader
 	comma    byte
+	lines    bool // every line is a record, whatever its quotes
 	max      int
 	buf      []byte
 	pos, end int   // buf[pos:end] is unread
 	line     int64 // of the record returned last
 	ahead    int64 // of buf[pos]
 	err      error // what r said last, once it said something
+
+	hash   *xxh3.Hasher // of all that was consumed, up to buf[hashed]
+	hashed int
+	offset int64
 }
 
 func newScanner(r io.Reader, comma byte, max int) *scanner {
-	return &scanner{r: r, comma: comma, max: max, buf: make([]byte, 256<<10), ahead: 1}
+	return &scanner{r: r, comma: comma, max: max, buf: make([]byte, 256<<10), ahead: 1, hash: xxh3.New()}
+}
+
+// mark returns how many bytes were consumed and their hash.
+func (s *scanner) mark() (offset int64, hash uint64) {
+	_, _ = s.hash.Write(s.buf[s.hashed:s.pos]) // it never fails
+	s.offset += int64(s.pos - s.hashed)
+	s.hashed = s.pos
+	return s.offset, s.hash.Sum64()
 }
 
 // sampleBytes of an over-long row are kept for the quarantine file.
 const sampleBytes = 200
+
+// cutMark ends a row of which only the beginning was kept, so that nobody takes
+// it for the row.
+const cutMark = "…[cut]"
 
 // next returns the next record that is not an empty line, without its line
 // end; it is valid until the next call. A fault tells that the record, or the
@@ -70,7 +89,7 @@ func (s *scanner) record() ([]byte, fault, error) {
 		if nl > s.max {
 			return s.skipLong()
 		}
-		if bytes.IndexByte(data[:nl], '"') < 0 {
+		if s.lines || bytes.IndexByte(data[:nl], '"') < 0 {
 			return s.take(nl, 1), fault{}, nil
 		}
 		end, lines, state := recordEnd(data, s.comma, s.err == io.EOF)
@@ -105,7 +124,7 @@ func (s *scanner) take(n int, lines int64) []byte {
 
 // skipLong consumes a line longer than max and returns its beginning.
 func (s *scanner) skipLong() ([]byte, fault, error) {
-	sample := bytes.Clone(s.buf[s.pos:min(s.pos+sampleBytes, s.end)])
+	sample := append(bytes.Clone(s.buf[s.pos:min(s.pos+sampleBytes, s.end)]), cutMark...)
 	s.line = s.ahead
 	for {
 		if nl := bytes.IndexByte(s.buf[s.pos:s.end], '\n'); nl >= 0 {
@@ -113,7 +132,9 @@ func (s *scanner) skipLong() ([]byte, fault, error) {
 			s.ahead++
 			break
 		}
-		s.pos, s.end = 0, 0
+		s.pos = s.end
+		s.mark()
+		s.pos, s.end, s.hashed = 0, 0, 0
 		if s.err != nil {
 			break // the next call reports it
 		}
@@ -125,6 +146,8 @@ func (s *scanner) skipLong() ([]byte, fault, error) {
 // fill reads more behind what is unread.
 func (s *scanner) fill() {
 	if s.pos > 0 {
+		s.mark()
+		s.hashed = 0
 		s.end = copy(s.buf, s.buf[s.pos:s.end])
 		s.pos = 0
 	}

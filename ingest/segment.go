@@ -27,7 +27,21 @@ func (im *Importer) Segments(ctx context.Context) ([]Segment, error) {
 	return segments, nil
 }
 
-// OpenSegment reads a segment, batch by batch. A batch is valid until the next
+// DatasetOf names the dataset whose segments have a schema, or "".
+func DatasetOf(schema *arrow.Schema) string {
+	if schema.Equal(PaymentSchema) {
+		return PaymentDataset
+	}
+	for _, d := range datasets {
+		if schema.Equal(d.schema) {
+			return d.Name
+		}
+	}
+	return ""
+}
+
+// OpenSegment reads a segment of any dataset, batch by batch; [DatasetOf] the
+// batch's schema says which. A batch is valid until the next
 // one is asked for; Retain it to keep it. After an error there is no more.
 func OpenSegment(path string) iter.Seq2[arrow.RecordBatch, error] {
 	return func(yield func(arrow.RecordBatch, error) bool) {
@@ -43,8 +57,8 @@ func OpenSegment(path string) iter.Seq2[arrow.RecordBatch, error] {
 			return
 		}
 		defer func() { _ = r.Close() }()
-		if !r.Schema().Equal(PaymentSchema) {
-			yield(nil, fmt.Errorf("open segment %s: its columns are not those of PaymentSchema", filepath.Base(path)))
+		if DatasetOf(r.Schema()) == "" {
+			yield(nil, fmt.Errorf("open segment %s: its columns are not those of any dataset", filepath.Base(path)))
 			return
 		}
 		for i := range r.NumRecords() {
@@ -89,7 +103,7 @@ func (im *Importer) writeDraft(c *chunk) (d draft, err error) {
 		}
 	}()
 	buffered := bufio.NewWriterSize(f, 1<<20)
-	w, err := ipc.NewFileWriter(buffered, ipc.WithSchema(PaymentSchema), ipc.WithLZ4())
+	w, err := ipc.NewFileWriter(buffered, ipc.WithSchema(c.schema()), ipc.WithLZ4())
 	if err != nil {
 		return d, err
 	}

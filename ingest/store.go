@@ -29,9 +29,6 @@ type Store interface {
 	// Segments returns the registered segments by number.
 	Segments(ctx context.Context) ([]Segment, error)
 
-	// PutImport enters an import, or its later state.
-	PutImport(ctx context.Context, i ImportRecord) error
-
 	// Cursor returns how far a source was read, or "".
 	Cursor(ctx context.Context, source string) (string, error)
 
@@ -43,6 +40,8 @@ type Store interface {
 	// Persons and Shops return a source's rows by ID, from the ID after on.
 	Persons(ctx context.Context, source, after string, limit int) ([]Person, error)
 	Shops(ctx context.Context, source, after string, limit int) ([]Shop, error)
+
+	Register
 }
 
 // Batch is what one transaction of the store takes.
@@ -64,19 +63,10 @@ type Segment struct {
 	Number    int64
 	Path      string // the store keeps the file's name, the importer gives the path
 	ImportID  string
+	Dataset   string // PaymentDataset, or the name of one of Datasets
 	Rows      int64
 	AmountYen int64 // sum over all kinds, for checks
 	FirstAt   time.Time
 	LastAt    time.Time
 	Bytes     int64
-}
-
-// ImportRecord is a run of the importer, as the register keeps it.
-type ImportRecord struct {
-	ID         string
-	Source     string
-	File       string // without its folders
-	StartedAt  time.Time
-	FinishedAt time.Time // zero while it runs, or if it never ended
-	Summary    Summary
 }

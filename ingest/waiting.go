@@ -12,12 +12,14 @@ import (
 // the limit the rows go to a temporary file as they came, and are parsed again.
 type waitingCancels struct {
 	limit int
+	lines []int64
 	first chunk
 	file  *os.File
 	w     *bufio.Writer
 }
 
 func (wc *waitingCancels) add(r *Record, line int64, raw string) error {
+	wc.lines = append(wc.lines, line)
 	if !wc.first.full(wc.limit) {
 		wc.first.add(r, line)
 		return nil
@@ -43,7 +45,7 @@ func (wc *waitingCancels) add(r *Record, line int64, raw string) error {
 }
 
 // each calls fn with all of them, chunk by chunk.
-func (wc *waitingCancels) each(rows *rowReader, parse func(int64, []string, *Record) fault, fn func(*chunk) error) error {
+func (wc *waitingCancels) each(rows rowSource, parse func(int64, []string, *Record) fault, fn func(*chunk) error) error {
 	c := &wc.first
 	if c.n > 0 {
 		if err := fn(c); err != nil {

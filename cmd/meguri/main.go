@@ -4,7 +4,8 @@
 // Rules of its user interface: what was asked for goes to standard output,
 // everything else (progress, notes, errors) to standard error. Messages begin
 // in lower case, have no full stop, and say what to do next. The exit code is
-// 1 for a failure and 2 for words that the program does not know.
+// 1 for a failure, 2 for words that the program does not know, and 3 when files
+// were taken in and their source's totals are others.
 package main
 
 import (
@@ -40,6 +41,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if errors.As(err, &usage) {
 		fmt.Fprintln(stderr, "run \"meguri help\" for what there is")
 		return 2
+	}
+	var differ differError
+	if errors.As(err, &differ) {
+		return 3
 	}
 	return 1
 }
@@ -78,6 +83,7 @@ func newRoot(p *program) *cobra.Command {
 		p.serveCommand(),
 		p.demoCommand(),
 		p.importCommand(),
+		p.quarantineCommand(),
 		p.pipelineCommand(),
 		p.metricsCommand(),
 		p.reportCommand(),

@@ -87,7 +87,8 @@ func (s *Store) enter(ctx context.Context, tx *sql.Tx, b ingest.Batch) error {
 		return err
 	}
 	_, err = tx.ExecContext(ctx, s.sql.Get("insert_segment"), number, segment.Path, segment.ImportID,
-		segment.Rows, segment.AmountYen, segment.FirstAt.UnixMicro(), segment.LastAt.UnixMicro(), segment.Bytes)
+		segment.Rows, segment.AmountYen, segment.FirstAt.UnixMicro(), segment.LastAt.UnixMicro(), segment.Bytes,
+		orPayment(segment.Dataset))
 	return err
 }
 
@@ -176,7 +177,8 @@ func (s *Store) Segments(ctx context.Context) ([]ingest.Segment, error) { return
 func (s *Store) list(ctx context.Context, q querier) ([]ingest.Segment, error) {
 	return collect(ctx, q, func(rows *sql.Rows) (segment ingest.Segment, err error) {
 		var first, last int64
-		err = rows.Scan(&segment.Number, &segment.Path, &segment.ImportID, &segment.Rows, &segment.AmountYen, &first, &last, &segment.Bytes)
+		err = rows.Scan(&segment.Number, &segment.Path, &segment.ImportID, &segment.Rows, &segment.AmountYen, &first, &last, &segment.Bytes,
+			&segment.Dataset)
 		segment.FirstAt, segment.LastAt = time.UnixMicro(first).UTC(), time.UnixMicro(last).UTC()
 		return segment, err
 	}, s.sql.Get("list_segments"))
@@ -201,20 +203,6 @@ func collect[T any](ctx context.Context, q querier, scan func(*sql.Rows) (T, err
 		list = append(list, v)
 	}
 	return list, rows.Err()
-}
-
-// PutImport enters an import, or its later state.
-func (s *Store) PutImport(ctx context.Context, i ingest.ImportRecord) error {
-	var finished *int64
-	if !i.FinishedAt.IsZero() {
-		at := i.FinishedAt.UnixMicro()
-		finished = &at
-	}
-	return s.db.InTx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, s.sql.Get("put_import"), i.ID, i.Source, i.File, i.StartedAt.UnixMicro(), finished,
-			i.Summary.Read, i.Summary.Accepted, i.Summary.Duplicate, i.Summary.Quarantined, i.Summary.Bytes)
-		return err
-	})
 }
 
 // Cursor returns how far a source was read.

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"meguri/ingest"
 	"meguri/ingest/index"
 	"meguri/ingest/sqlstore"
@@ -40,6 +42,8 @@ func testStore(t *testing.T, fresh func(*testing.T) *sqldb.DB) {
 		"a sweep sees all segments":             sweepSees,
 		"persons and shops are replaced":        replaced,
 		"an import is registered twice":         importTwice,
+		"quarantine files are settled once":     settledOnce,
+		"checkpoints come and go":               checkpoints,
 		"an importer gives the same everywhere": importer,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -254,13 +258,82 @@ func replaced(t *testing.T, s *sqlstore.Store) {
 
 func importTwice(t *testing.T, s *sqlstore.Store) {
 	ctx := context.Background()
-	i := ingest.ImportRecord{ID: "i", Source: "a", File: "f.csv", StartedAt: time.Unix(1, 0)}
+	yen := int64(-5)
+	i := ingest.ImportRecord{ID: "i", Source: "a", Dataset: "ride", File: "f.csv", StartedAt: time.Unix(1, 0).UTC()}
+	i.Summary.Days = []ingest.DayTotal{{Day: "2026-01-01", Kind: "ride", Rows: 9}}
 	if err := s.PutImport(ctx, i); err != nil {
 		t.Fatal(err)
 	}
-	i.FinishedAt, i.Summary = time.Unix(2, 0), ingest.Summary{Read: 3, Accepted: 1, Duplicate: 1, Quarantined: 1}
-	if err := s.PutImport(ctx, i); err != nil {
+	i.FinishedAt, i.Continues = time.Unix(2, 0).UTC(), "h"
+	i.Summary = ingest.Summary{ImportID: "i", Source: "a", Dataset: "ride", Read: 3, Accepted: 1, Duplicate: 1, Quarantined: 1, Ahead: time.Minute}
+	later := i
+	later.Summary.Days = []ingest.DayTotal{{Day: "2026-01-01", Kind: "ride", Rows: 1 << 40, AmountYen: -1 << 50}, {Day: "2026-01-02", Kind: "ride", Rows: 1}}
+	later.Summary.Totals = []ingest.TotalCheck{{RowsTold: 1, RowsRead: 2}, {Day: "2026-01-01", Kind: "ride", RowsTold: 1, RowsRead: 1, YenTold: &yen, YenRead: &yen}}
+	if err := s.PutImport(ctx, later); err != nil {
 		t.Fatal(err)
+	}
+	list, err := s.Imports(ctx, 5)
+	if diff := cmp.Diff([]ingest.ImportRecord{i}, list); diff != "" || err != nil {
+		t.Errorf("%s, %v", diff, err)
+	}
+	days, err := s.Days(ctx, "i")
+	if diff := cmp.Diff(later.Summary.Days, days); diff != "" || err != nil {
+		t.Errorf("%s, %v", diff, err)
+	}
+	totals, err := s.Totals(ctx, "i")
+	if diff := cmp.Diff(later.Summary.Totals, totals); diff != "" || err != nil {
+		t.Errorf("%s, %v", diff, err)
+	}
+}
+
+func settledOnce(t *testing.T, s *sqlstore.Store) {
+	ctx := context.Background()
+	q := ingest.Quarantine{ImportID: "q", Source: "a", Dataset: "ride", File: "f.csv", OpenedAt: time.Unix(1, 0).UTC(),
+		State: ingest.QuarantineOpen, Layout: "{}"}
+	for rows := range int64(3) {
+		q.Rows = rows
+		if err := s.PutQuarantine(ctx, q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := s.Quarantines(ctx)
+	if diff := cmp.Diff([]ingest.Quarantine{q}, list); diff != "" || err != nil {
+		t.Errorf("%s, %v", diff, err)
+	}
+	q.State, q.ChangedAt, q.ChangedBy = ingest.QuarantineDiscarded, time.Unix(2, 0).UTC(), "x"
+	if _, err := s.SettleQuarantine(ctx, q); err == nil {
+		t.Error("discarded without a reason")
+	}
+	q.Reason = "r"
+	for _, want := range []bool{true, false} {
+		if got, err := s.SettleQuarantine(ctx, q); err != nil || got != want {
+			t.Errorf("got %v, %v", got, err)
+		}
+	}
+	list, err = s.Quarantines(ctx)
+	if diff := cmp.Diff([]ingest.Quarantine{q}, list); diff != "" || err != nil {
+		t.Errorf("%s, %v", diff, err)
+	}
+}
+
+func checkpoints(t *testing.T, s *sqlstore.Store) {
+	ctx := context.Background()
+	c := ingest.Checkpoint{Source: "a", File: "f", ImportID: "i", Layout: "{}", Offset: 1 << 40, Hash: 1<<64 - 1, Line: 2, Rows: 3}
+	for _, pending := range [][]int64{{1}, {5, 7}} {
+		c.Pending, c.Days = pending, []ingest.DayTotal{{Day: "2026-01-01", Kind: "pay", Rows: 1, AmountYen: 2}}
+		if err := s.PutCheckpoint(ctx, c); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Checkpoint(ctx, "a", "f")
+		if diff := cmp.Diff(&c, got); diff != "" || err != nil {
+			t.Errorf("%s, %v", diff, err)
+		}
+	}
+	if err := s.DropCheckpoint(ctx, "a", "f"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Checkpoint(ctx, "a", "f"); err != nil || got != nil {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 
