@@ -92,6 +92,7 @@ type Importer struct {
 	index                *index.Index
 	segments, quarantine string
 	identities           string // the folder of runs
+	held                 string // the folder of rows that the pipeline holds
 	now                  func() time.Time
 	chunkRows            int
 	step                 func(string) // where a test kills the process
@@ -120,12 +121,13 @@ func Open(ctx context.Context, dir string, store Store) (*Importer, error) {
 		segments:   filepath.Join(dir, "personal", "segments"),
 		quarantine: filepath.Join(dir, "personal", "quarantine"),
 		identities: filepath.Join(dir, "personal", "identities"),
+		held:       filepath.Join(dir, "personal", "held"),
 		now:        time.Now,
 		chunkRows:  mostChunkRows,
 		step:       func(string) {},
 	}
 	im.index = index.Open(im.identities)
-	for _, folder := range []string{im.segments, im.quarantine, im.identities} {
+	for _, folder := range []string{im.segments, im.quarantine, im.identities, im.held} {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return nil, fmt.Errorf("open importer: %w", err)
 		}

@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,8 +9,6 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/compute"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 	"golang.org/x/sync/errgroup"
 
 	"meguri/pseudonymize"
@@ -19,343 +16,388 @@ import (
 )
 
 // Pipeline takes segments into the lake: it joins each record with what is
-// known of the person and the shop, on the personal plane, then pseudonymizes
-// the joined row, then writes it. The order is the law's: matching first, while
-// the data are personal data, and none after.
+// known of the person and the shop, on the personal plane, asks whether it may
+// be used, pseudonymizes the joined row, and writes it. The order is the law's:
+// matching first, while the data are personal data, and none after.
+//
+// A row whose person is not linked to a resident yet, or that nothing allows to
+// be used yet, is held: it lies in a file of the personal plane that the lake's
+// manifest names, and is looked at again when links or consents have changed.
+// So one rename commits what went into the lake and what did not.
 type Pipeline struct {
 	Importer *Importer
 	Lake     *lake.Lake
 	City     string // code of the municipality that the rows are filed under
 	Keys     *pseudonymize.Keyset
-	Policy   pseudonymize.Policy
-	Anew     bool // build the lake anew from all segments, with the present key
+	Policies map[string]pseudonymize.Policy // by dataset
+	Basis    Basis
+	Linked   []string // sources whose persons count only once they are linked
+	Anew     bool     // build the lake anew from all segments, with the present key
 	Now      func() time.Time
-	Progress func(rows, of int64) // may be nil
+	Progress func(rows, of int64)                   // may be nil
+	Report   func([]Processed, lake.Manifest) error // may be nil
+}
+
+// Processed tells what a run did with a dataset.
+type Processed struct {
+	pseudonymize.Report
+	Read, Held, Excluded int64 // rows that were looked at, held, and left out as those of test users
+}
+
+// Basis is the law's side of the pipeline: on which basis may a row be used?
+type Basis interface {
+	// Basis returns the consent or other basis that covers a row of a person.
+	Basis(dataset, source, person string, at time.Time) (id string, ok bool)
+	// Version changes whenever an answer may have changed.
+	Version() string
 }
 
 // Result says what a run of the pipeline did.
 type Result struct {
-	Segments int   // taken in by this run
-	Rows     int64 // written by this run
-	Excluded int64 // rows of test users, left out
-	Snapshot int64 // of the lake, after the run
-	Total    int64 // rows in the lake
+	Segments  int   // taken in by this run
+	Rows      int64 // written by this run, of all datasets
+	Excluded  int64 // rows of test users, left out
+	Unlinked  int64 // rows held for a link, after the run
+	Uncovered int64 // rows held for a legal basis, after the run
+	Snapshot  int64 // of the lake, after the run
+	Total     int64 // rows in the lake, of all datasets
 }
+
+// tableOf is the lake's table of a dataset.
+func tableOf(dataset string) string { return dataset + "s" }
 
 // Run takes in the segments that the lake does not have. They all become part
 // of the lake at once; a run that fails leaves the lake as it was, and the next
 // one begins anew.
 func (p *Pipeline) Run(ctx context.Context) (Result, error) {
-	tokens, err := pseudonymize.NewTokenizer(p.Keys)
+	result, err := p.run(ctx)
 	if err != nil {
 		return Result{}, fmt.Errorf("pipeline: %w", err)
 	}
-	plan, err := p.Policy.Compile(joinedSchema, tokens, p.Now())
-	if err != nil {
-		return Result{}, fmt.Errorf("pipeline: %w", err)
-	}
-	segments, err := p.Importer.Segments(ctx)
-	if err != nil {
-		return Result{}, fmt.Errorf("pipeline: %w", err)
-	}
-	writer, err := p.Lake.Begin(p.City)
-	if err != nil {
-		return Result{}, fmt.Errorf("pipeline: %w", err)
-	}
-	if p.Anew {
-		writer.Anew()
-	}
-	payments, err := writer.Table("payments", plan.Schema)
-	if err != nil {
-		writer.Abort()
-		return Result{}, fmt.Errorf("pipeline: %w", err)
-	}
-	base := writer.Base()
-	if base.Epoch != 0 && base.Epoch != p.Keys.Epoch() { // before the work, not at its end
-		writer.Abort()
-		return Result{}, fmt.Errorf("pipeline: %w", lake.ErrEpoch)
-	}
-	in := map[int64]bool{}
-	for _, number := range base.Segments {
-		in[number] = true
-	}
-	segments = slices.DeleteFunc(segments, func(s Segment) bool { return in[s.Number] || s.Dataset != PaymentDataset })
-	if len(segments) == 0 {
-		writer.Abort()
-		return Result{Snapshot: base.Snapshot, Total: base.Rows("payments")}, nil
-	}
-	result, err := p.write(ctx, plan, payments, segments)
-	if err != nil {
-		writer.Abort()
-		return Result{}, fmt.Errorf("pipeline: %w", err)
-	}
-	numbers := make([]int64, len(segments))
-	for i, s := range segments {
-		numbers[i] = s.Number
-	}
-	m, err := writer.Commit(lake.Commit{
-		Segments: numbers, Policies: map[string]string{"payments": p.Policy.Version}, Epoch: p.Keys.Epoch(), At: p.Now(),
-	})
-	if err != nil {
-		return Result{}, fmt.Errorf("pipeline: %w", err)
-	}
-	result.Segments, result.Snapshot, result.Total = len(segments), m.Snapshot, m.Rows("payments")
 	return result, nil
 }
 
-// write makes and writes the rows at the same time, a few batches apart.
-func (p *Pipeline) write(ctx context.Context, plan *pseudonymize.Plan, w *lake.TableWriter, segments []Segment) (Result, error) {
-	var result Result
+func (p *Pipeline) run(ctx context.Context) (_ Result, err error) {
+	r := &pipelineRun{Pipeline: p, plans: map[string]*pseudonymize.Plan{}, done: map[string]*Processed{}}
+	if r.tokens, err = pseudonymize.NewTokenizer(p.Keys); err != nil {
+		return Result{}, err
+	}
+	if _, err := r.plan(PaymentDataset, joinedSchema(PaymentDataset)); err != nil { // a policy that does not fit is told before the work
+		return Result{}, err
+	}
+	segments, err := p.Importer.Segments(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	if r.join, err = newJoiner(ctx, p); err != nil {
+		return Result{}, err
+	}
+	if r.writer, err = p.Lake.Begin(p.City); err != nil {
+		return Result{}, err
+	}
+	defer func() {
+		if err != nil {
+			r.writer.Abort()
+		}
+	}()
+	if p.Anew {
+		r.writer.Anew()
+	}
+	base := r.writer.Base()
+	if base.Epoch != 0 && base.Epoch != p.Keys.Epoch() { // before the work, not at its end
+		return Result{}, lake.ErrEpoch
+	}
+	known := p.Basis.Version() + "/" + r.join.version
+	again := base.Known != known // a held row may go on now
+	segments = slices.DeleteFunc(segments, func(s Segment) bool {
+		_, in := slices.BinarySearch(base.Segments, s.Number)
+		return in
+	})
+	held := base.Held
+	if len(segments) == 0 && (!again || base.Snapshot == 0) {
+		r.writer.Abort()
+		return r.result(base), nil
+	}
+	if r.hold, err = p.Importer.newHolder(base.Snapshot + 1); err != nil {
+		return Result{}, err
+	}
+	defer r.hold.abort()
+	if !again || p.Anew {
+		r.hold.kept = held
+		held = nil
+	}
+	if p.Anew { // segments have them all
+		r.hold.kept = nil
+	}
+	if err := r.work(ctx, segments, held); err != nil {
+		return Result{}, err
+	}
+	return r.commit(ctx, segments, known)
+}
+
+// pipelineRun is one run.
+type pipelineRun struct {
+	*Pipeline
+	tokens *pseudonymize.Tokenizer
+	plans  map[string]*pseudonymize.Plan // by dataset
+	done   map[string]*Processed
+	writer *lake.Writer
+	join   *joiner
+	hold   *holder
+
+	taken    int
+	rows     int64
+	excluded int64
+}
+
+// plan is the policy of a dataset made ready, when the first row of it comes.
+func (r *pipelineRun) plan(dataset string, schema *arrow.Schema) (*pseudonymize.Plan, error) {
+	if plan := r.plans[dataset]; plan != nil {
+		return plan, nil
+	}
+	policy, ok := r.Policies[dataset]
+	if !ok {
+		return nil, fmt.Errorf("%w: there is none for %s", pseudonymize.ErrPolicy, dataset)
+	}
+	plan, err := policy.Compile(schema, r.tokens, r.Now())
+	if err != nil {
+		return nil, fmt.Errorf("policy of %s: %w", dataset, err)
+	}
+	r.plans[dataset], r.done[dataset] = plan, &Processed{}
+	return plan, nil
+}
+
+// made is a batch for a table of the lake.
+type made struct {
+	table string
+	batch arrow.RecordBatch
+}
+
+// work makes and writes the rows at the same time, a few batches apart.
+func (r *pipelineRun) work(ctx context.Context, segments []Segment, held []lake.Held) error {
 	var of int64
 	for _, s := range segments {
 		of += s.Rows
 	}
-	made := make(chan arrow.RecordBatch, 2)
+	for _, h := range held {
+		of += h.Rows
+	}
+	ready := make(chan made, 2)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		defer close(made)
-		join := &joiner{importer: p.Importer, known: map[string]*attributes{}}
-		for _, s := range segments {
-			excluded, err := p.make(ctx, plan, join, s, made)
-			if err != nil {
+		defer close(ready)
+		for _, h := range held {
+			if err := r.file(ctx, r.Importer.heldPath(h.File), h.Dataset, ready); err != nil {
 				return err
 			}
-			result.Excluded += excluded
 		}
-		return nil
+		for _, s := range segments {
+			if err := r.segment(ctx, s, ready); err != nil {
+				return err
+			}
+		}
+		return r.attributes(ctx, ready)
 	})
 	g.Go(func() error {
-		for batch := range made {
-			err := w.Write(batch)
-			result.Rows += batch.NumRows()
-			batch.Release()
+		for m := range ready {
+			table, err := r.writer.Table(m.table, m.batch.Schema())
+			if err == nil {
+				err = table.Write(m.batch)
+			}
+			if m.table != "residents" && m.table != "shops" {
+				r.rows += m.batch.NumRows()
+			}
+			m.batch.Release()
 			if err != nil {
 				return err
 			}
-			if p.Progress != nil {
-				p.Progress(result.Rows, of)
+			if r.Progress != nil {
+				r.Progress(r.rows, of)
 			}
 		}
 		return nil
 	})
 	err := g.Wait()
-	for batch := range made { // what was made and not written
-		batch.Release()
+	for m := range ready { // what was made and not written
+		m.batch.Release()
 	}
-	return result, err
+	return err
 }
 
 // A batch of this many rows keeps what is in flight small.
 const batchRows = 64 << 10
 
-func (p *Pipeline) make(ctx context.Context, plan *pseudonymize.Plan, join *joiner, s Segment, made chan<- arrow.RecordBatch) (excluded int64, err error) {
+// segment takes a segment in, and compares it with what was registered.
+func (r *pipelineRun) segment(ctx context.Context, s Segment, ready chan<- made) error {
 	var rows, yen int64
-	for whole, err := range OpenSegment(s.Path) {
+	amount := -1
+	if name := amountOf(s.Dataset); name != "" {
+		amount = SchemaOf(s.Dataset).FieldIndices(name)[0]
+	}
+	err := r.each(ctx, s.Path, s.Dataset, ready, func(batch arrow.RecordBatch) {
+		rows += batch.NumRows()
+		if amount >= 0 {
+			column := batch.Column(amount).(*array.Int64)
+			for i, v := range column.Int64Values() {
+				if column.IsValid(i) {
+					yen += v
+				}
+			}
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("segment %d: %w", s.Number, err)
+	}
+	if rows != s.Rows || yen != s.AmountYen {
+		return fmt.Errorf("segment %d: %w: it has %d rows and %d yen, and was registered with %d and %d: bring the file back from a backup",
+			s.Number, ErrSegmentChanged, rows, yen, s.Rows, s.AmountYen)
+	}
+	r.taken++
+	return nil
+}
+
+// amountOf is the field of a dataset whose sum is kept with a segment, or "".
+func amountOf(dataset string) string {
+	if dataset == PaymentDataset {
+		return "amount_yen"
+	}
+	if d := DatasetByName(dataset); d != nil {
+		return d.Yen
+	}
+	return ""
+}
+
+func (r *pipelineRun) file(ctx context.Context, path, dataset string, ready chan<- made) error {
+	return r.each(ctx, path, dataset, ready, func(arrow.RecordBatch) {})
+}
+
+// each makes rows of the lake of a file's.
+func (r *pipelineRun) each(ctx context.Context, path, dataset string, ready chan<- made, seen func(arrow.RecordBatch)) error {
+	plan, err := r.plan(dataset, joinedSchema(dataset))
+	if err != nil {
+		return err
+	}
+	schema := SchemaOf(dataset)
+	for whole, err := range OpenSegment(path) {
 		if err != nil {
-			return excluded, err
+			return err
 		}
-		rows += whole.NumRows()
-		for _, amount := range whole.Column(amountColumn).(*array.Int64).Int64Values() {
-			yen += amount
+		if !whole.Schema().Equal(schema) {
+			return fmt.Errorf("%w: it holds another dataset than %s", ErrSegmentChanged, dataset)
 		}
+		seen(whole)
 		for from := int64(0); from < whole.NumRows(); from += batchRows {
 			batch := whole.NewSlice(from, min(from+batchRows, whole.NumRows()))
-			joined, left, err := join.batch(ctx, batch)
+			joined, err := r.joined(ctx, dataset, batch)
 			batch.Release()
 			if err != nil {
-				return excluded, err
+				return err
 			}
-			excluded += left
+			if joined == nil {
+				continue
+			}
 			out, err := plan.Apply(joined)
 			joined.Release()
 			if err != nil {
-				return excluded, fmt.Errorf("segment %d: %w", s.Number, err)
+				return err
 			}
 			select {
-			case made <- out:
+			case ready <- made{tableOf(dataset), out}:
 			case <-ctx.Done():
 				out.Release()
-				return excluded, ctx.Err()
+				return ctx.Err()
 			}
 		}
 	}
-	if rows != s.Rows || yen != s.AmountYen {
-		return excluded, fmt.Errorf("segment %d: %w: it has %d rows and %d yen, and was registered with %d and %d: bring the file back from a backup",
-			s.Number, ErrSegmentChanged, rows, yen, s.Rows, s.AmountYen)
+	return nil
+}
+
+// joined joins a batch, and parts what may go on from what is held and what is
+// left out. It returns nil when nothing goes on.
+func (r *pipelineRun) joined(ctx context.Context, dataset string, batch arrow.RecordBatch) (arrow.RecordBatch, error) {
+	joined, fates, err := r.join.batch(ctx, dataset, batch)
+	if err != nil {
+		return nil, err
 	}
-	return excluded, nil
+	var count [fateCount]int64
+	for _, f := range fates {
+		count[f]++
+	}
+	done := r.done[dataset]
+	done.Read += joined.NumRows()
+	done.Excluded += count[fateTest]
+	done.Held += count[fateUnlinked] + count[fateUncovered]
+	r.excluded += count[fateTest]
+	if count[fateGo] == joined.NumRows() {
+		return joined, nil
+	}
+	defer joined.Release()
+	if n := count[fateUnlinked] + count[fateUncovered]; n > 0 {
+		waits, err := filter(ctx, batch, fates, func(f fate) bool { return f == fateUnlinked || f == fateUncovered })
+		if err != nil {
+			return nil, err
+		}
+		err = r.hold.add(dataset, waits, count[fateUnlinked], count[fateUncovered])
+		waits.Release()
+		if err != nil {
+			return nil, err
+		}
+	}
+	if count[fateGo] == 0 {
+		return nil, nil
+	}
+	return filter(ctx, joined, fates, func(f fate) bool { return f == fateGo })
+}
+
+// commit makes the run's work count.
+func (r *pipelineRun) commit(ctx context.Context, segments []Segment, known string) (Result, error) {
+	if err := ctx.Err(); err != nil {
+		return Result{}, err
+	}
+	held, err := r.hold.end()
+	if err != nil {
+		return Result{}, err
+	}
+	numbers := make([]int64, len(segments))
+	for i, s := range segments {
+		numbers[i] = s.Number
+	}
+	versions := map[string]string{}
+	for dataset := range r.plans {
+		versions[tableOf(dataset)] = r.Policies[dataset].Version
+	}
+	m, err := r.writer.Commit(lake.Commit{Segments: numbers, Policies: versions, Epoch: r.Keys.Epoch(), At: r.Now(), Held: held, Known: known})
+	if err != nil {
+		return Result{}, err
+	}
+	r.hold.committed(m)
+	if r.Report != nil {
+		var all []Processed
+		for _, dataset := range sortedKeys(r.plans) {
+			done := *r.done[dataset]
+			done.Report = r.plans[dataset].Report()
+			all = append(all, done)
+		}
+		if err := r.Report(all, m); err != nil {
+			return Result{}, err
+		}
+	}
+	return r.result(m), nil
+}
+
+func (r *pipelineRun) result(m lake.Manifest) Result {
+	out := Result{Segments: r.taken, Rows: r.rows, Excluded: r.excluded, Snapshot: m.Snapshot}
+	for _, t := range lake.Tables {
+		if t.Day != "" { // residents and shops are attributes
+			out.Total += m.Rows(t.Name)
+		}
+	}
+	for _, h := range m.Held {
+		out.Unlinked += h.Unlinked
+		out.Uncovered += h.Uncovered
+	}
+	return out
 }
 
 // ErrSegmentChanged: a segment is not what the importer wrote.
 var ErrSegmentChanged = errors.New("the file was changed")
-
-var amountColumn = PaymentSchema.FieldIndices("amount_yen")[0]
-
-// joinedSchema is a segment's row with what is known of its person and shop.
-var joinedSchema = arrow.NewSchema(append(slices.Clone(PaymentSchema.Fields()),
-	arrow.Field{Name: "sex", Type: dictionary},
-	arrow.Field{Name: "born_on", Type: arrow.BinaryTypes.String},
-	arrow.Field{Name: "home_area", Type: dictionary},
-	arrow.Field{Name: "industry", Type: dictionary},
-	arrow.Field{Name: "shop_area", Type: dictionary},
-	arrow.Field{Name: "operator", Type: dictionary},
-), nil)
-
-// joiner looks persons and shops up. It holds all of a source's: about 200
-// bytes a person.
-type joiner struct {
-	importer *Importer
-	known    map[string]*attributes
-}
-
-type attributes struct {
-	persons map[string]Person
-	shops   map[string]Shop
-}
-
-func (j *joiner) attributes(ctx context.Context, source string) (*attributes, error) {
-	if a := j.known[source]; a != nil {
-		return a, nil
-	}
-	a := &attributes{persons: map[string]Person{}, shops: map[string]Shop{}}
-	const page = 5000
-	for after := ""; ; {
-		persons, err := j.importer.Persons(ctx, source, after, page)
-		if err != nil {
-			return nil, err
-		}
-		for _, p := range persons {
-			a.persons[p.ID], after = p, p.ID
-		}
-		if len(persons) < page {
-			break
-		}
-	}
-	for after := ""; ; {
-		shops, err := j.importer.Shops(ctx, source, after, page)
-		if err != nil {
-			return nil, err
-		}
-		for _, s := range shops {
-			a.shops[s.ID], after = s, s.ID
-		}
-		if len(shops) < page {
-			break
-		}
-	}
-	j.known[source] = a
-	return a, nil
-}
-
-// batch joins a batch and leaves the rows of test users out.
-func (j *joiner) batch(ctx context.Context, in arrow.RecordBatch) (_ arrow.RecordBatch, excluded int64, err error) {
-	column := func(name string) arrow.Array { return in.Column(PaymentSchema.FieldIndices(name)[0]) }
-	sources, shops := column("source").(*array.Dictionary), column("shop_id").(*array.Dictionary)
-	sourceNames, shopNames := sources.Dictionary().(*array.String), shops.Dictionary().(*array.String)
-	persons := column("person_id").(*array.String)
-
-	merchants, consents := column("merchant_id").(*array.Dictionary), column("consent_id").(*array.String)
-	merchantNames := merchants.Dictionary().(*array.String)
-
-	sex, home, industry, area, merchant, operator := newWords(), newWords(), newWords(), newWords(), newWords(), newWords()
-	born, consent := array.NewStringBuilder(memory.DefaultAllocator), array.NewStringBuilder(memory.DefaultAllocator)
-	defer born.Release()
-	defer consent.Release()
-	keep := array.NewBooleanBuilder(memory.DefaultAllocator)
-	defer keep.Release()
-	var known *attributes
-	source := -1
-	for i := range persons.Len() {
-		if s := sources.GetValueIndex(i); s != source {
-			if known, err = j.attributes(ctx, sourceNames.Value(s)); err != nil {
-				return nil, 0, err
-			}
-			source = s
-		}
-		var person Person
-		if !persons.IsNull(i) && len(known.persons) > 0 {
-			person = known.persons[persons.Value(i)]
-		}
-		shop := known.shops[shopNames.Value(shops.GetValueIndex(i))]
-		if person.Test { // the row goes, and its words must not stay in a dictionary
-			person = Person{Test: true}
-		}
-		if person.Sex == "" {
-			person.Sex = "unknown"
-		}
-		sex.add(person.Sex)
-		born.Append(person.BornOn)
-		home.add(person.Area)
-		// What the payment says itself goes before what is known of its person
-		// and shop.
-		switch {
-		case !consents.IsNull(i):
-			consent.Append(consents.Value(i))
-		case person.ConsentID != "":
-			consent.Append(person.ConsentID)
-		default:
-			consent.AppendNull()
-		}
-		merchant.add(cmp.Or(merchantNames.Value(merchants.GetValueIndex(i)), shop.Merchant))
-		industry.add(shop.Industry)
-		area.add(shop.Area)
-		operator.add(shop.Operator)
-		keep.Append(!person.Test)
-		if person.Test {
-			excluded++
-		}
-	}
-	columns := slices.Clone(in.Columns())
-	for name, made := range map[string]arrow.Array{"merchant_id": merchant.array(), "consent_id": consent.NewArray()} {
-		defer made.Release()
-		columns[PaymentSchema.FieldIndices(name)[0]] = made
-	}
-	for _, made := range []arrow.Array{sex.array(), born.NewArray(), home.array(), industry.array(), area.array(), operator.array()} {
-		defer made.Release()
-		columns = append(columns, made)
-	}
-	joined := array.NewRecordBatch(joinedSchema, columns, in.NumRows())
-	if excluded == 0 {
-		return joined, 0, nil
-	}
-	defer joined.Release()
-	mask := keep.NewBooleanArray()
-	defer mask.Release()
-	kept, err := compute.FilterRecordBatch(ctx, joined, mask, compute.DefaultFilterOptions())
-	return kept, excluded, err
-}
-
-// words builds a dictionary-encoded column of few different words.
-type words struct {
-	index map[string]int32
-	list  *array.StringBuilder
-	rows  *array.Int32Builder
-}
-
-func newWords() *words {
-	return &words{
-		index: map[string]int32{},
-		list:  array.NewStringBuilder(memory.DefaultAllocator),
-		rows:  array.NewInt32Builder(memory.DefaultAllocator),
-	}
-}
-
-func (w *words) add(word string) {
-	i, ok := w.index[word]
-	if !ok {
-		i = int32(len(w.index))
-		w.index[word] = i
-		w.list.Append(word)
-	}
-	w.rows.Append(i)
-}
-
-// array returns the column and ends the builder.
-func (w *words) array() arrow.Array {
-	rows, list := w.rows.NewArray(), w.list.NewArray()
-	defer rows.Release()
-	defer list.Release()
-	w.rows.Release()
-	w.list.Release()
-	return array.NewDictionaryArray(dictionary, rows, list)
-}

@@ -37,10 +37,16 @@ func pipeline(t testing.TB, im *ingest.Importer, dir string) *ingest.Pipeline {
 		t.Fatal(err)
 	}
 	return &ingest.Pipeline{
-		Importer: im, Lake: lake.Open(filepath.Join(dir, "lake")), City: "132047", Keys: keys, Policy: pseudonymize.PaymentPolicy(),
+		Importer: im, Lake: lake.Open(filepath.Join(dir, "lake")), City: "132047", Keys: keys, Policies: pseudonymize.Policies(), Basis: everybody{},
 		Now: func() time.Time { return runAt },
 	}
 }
+
+// everybody is a city in which a law orders every use.
+type everybody struct{}
+
+func (everybody) Basis(string, string, string, time.Time) (string, bool) { return "", true }
+func (everybody) Version() string                                        { return "1" }
 
 func runPipeline(t testing.TB, p *ingest.Pipeline) ingest.Result {
 	t.Helper()
@@ -184,7 +190,11 @@ func TestPipeline_JoinsThenPseudonymizes(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := func(domain, value string) string {
-		made, err := tokens.Token(domain, "mitaka", value)
+		source := "mitaka"
+		if domain == "person" { // who is who is told by one register
+			source, value = "resident", source+"\x1f"+value
+		}
+		made, err := tokens.Token(domain, source, value)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -461,10 +471,11 @@ func TestPipeline_StopsAtAColumnThePolicyDoesNotName(t *testing.T) {
 	im := open(t, dir)
 	add(t, im, "mitaka", payment("T1"))
 	p := pipeline(t, im, dir)
-	whole := p.Policy
+	whole := p.Policies["payment"]
 	for _, column := range []string{"shop_name", "person_id", "home_area"} {
-		p.Policy = whole
-		p.Policy.Rules = slices.DeleteFunc(slices.Clone(whole.Rules), func(r pseudonymize.Rule) bool { return r.From == column })
+		less := whole
+		less.Rules = slices.DeleteFunc(slices.Clone(whole.Rules), func(r pseudonymize.Rule) bool { return r.From == column })
+		p.Policies["payment"] = less
 		_, err := p.Run(context.Background())
 		var unknown *pseudonymize.UnknownColumnError
 		if !errors.As(err, &unknown) || unknown.Column != column {
@@ -474,7 +485,7 @@ func TestPipeline_StopsAtAColumnThePolicyDoesNotName(t *testing.T) {
 			t.Errorf("without a rule for %s: the lake has %v", column, got)
 		}
 	}
-	p.Policy = whole
+	p.Policies["payment"] = whole
 	if got := runPipeline(t, p); got.Rows != 1 {
 		t.Errorf("with all rules: got %+v", got)
 	}
@@ -515,9 +526,11 @@ func TestPipeline_AFailedRunLeavesTheLakeAsItWas(t *testing.T) {
 			return context.Background(), func() { p.Keys = keys }, lake.ErrEpoch
 		},
 		"a policy of another shape": func(_ *testing.T, p *ingest.Pipeline) (context.Context, func(), error) {
-			whole := p.Policy
-			p.Policy.Rules = append(slices.Clone(whole.Rules), pseudonymize.Rule{From: "weather", Action: pseudonymize.Drop})
-			return context.Background(), func() { p.Policy = whole }, pseudonymize.ErrPolicy
+			whole := p.Policies["payment"]
+			other := whole
+			other.Rules = append(slices.Clone(whole.Rules), pseudonymize.Rule{From: "weather", Action: pseudonymize.Drop})
+			p.Policies["payment"] = other
+			return context.Background(), func() { p.Policies["payment"] = whole }, pseudonymize.ErrPolicy
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

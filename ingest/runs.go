@@ -144,7 +144,7 @@ func (im *Importer) reindex(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			amounts := batch.Column(amountColumn).(*array.Int64)
+			amounts := batch.Column(PaymentSchema.FieldIndices("amount_yen")[0]).(*array.Int64)
 			at := batch.Column(PaymentSchema.FieldIndices("occurred_at")[0]).(*array.Timestamp)
 			var h hasher
 			for i := range int(batch.NumRows()) {
@@ -193,7 +193,15 @@ func textOf(column arrow.Array) (func(i int) string, error) {
 		}, nil
 	case *array.Dictionary:
 		if words, ok := c.Dictionary().(*array.String); ok {
-			return func(i int) string { return words.Value(c.GetValueIndex(i)) }, nil
+			if c.NullN() == 0 {
+				return func(i int) string { return words.Value(c.GetValueIndex(i)) }, nil
+			}
+			return func(i int) string {
+				if c.IsNull(i) {
+					return ""
+				}
+				return words.Value(c.GetValueIndex(i))
+			}, nil
 		}
 	}
 	return nil, fmt.Errorf("a column of %s is no text", column.DataType())

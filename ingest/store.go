@@ -41,7 +41,26 @@ type Store interface {
 	Persons(ctx context.Context, source, after string, limit int) ([]Person, error)
 	Shops(ctx context.Context, source, after string, limit int) ([]Shop, error)
 
+	// Sources are those that any person or shop is of, in order.
+	Sources(ctx context.Context) ([]string, error)
+
+	// PutLinks adds links and gives them numbers; Links returns them in order.
+	PutLinks(ctx context.Context, links []Link) error
+	Links(ctx context.Context) ([]Link, error)
+
 	Register
+}
+
+// Link says that a person of a source is a resident of another, or, with no
+// ToID, that it is nobody's any more. The last one of a person counts.
+type Link struct {
+	Number   int64     `json:"number"`
+	Source   string    `json:"source"`
+	PersonID string    `json:"person_id"`
+	ToSource string    `json:"to_source"`
+	ToID     string    `json:"to_id"`
+	At       time.Time `json:"-"`
+	By       string    `json:"-"` // who linked them
 }
 
 // Batch is what one transaction of the store takes.

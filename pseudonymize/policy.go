@@ -106,14 +106,21 @@ func PolicyFor(dataset string) (Policy, error) {
 	return p, nil
 }
 
-// PaymentPolicy is the policy for payments that comes with the program.
-func PaymentPolicy() Policy {
-	p, err := PolicyFor("payment")
-	if err != nil {
-		panic("pseudonymize: " + err.Error())
+// Policies are those that come with the program, by dataset.
+func Policies() map[string]Policy {
+	all := map[string]Policy{}
+	for _, dataset := range Datasets() {
+		p, err := PolicyFor(dataset)
+		if err != nil {
+			panic("pseudonymize: " + err.Error())
+		}
+		all[dataset] = p
 	}
-	return p
+	return all
 }
+
+// PaymentPolicy is the policy for payments that comes with the program.
+func PaymentPolicy() Policy { return Policies()["payment"] }
 
 // ParsePolicy reads a policy document (YAML). Members it does not know are an
 // error, and so is a rule without its reason in law. Errors name the line.

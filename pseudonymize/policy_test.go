@@ -129,7 +129,7 @@ func FuzzParsePolicy(f *testing.F) {
 // columnsOf are the columns of the joined rows of each dataset.
 var columnsOf = map[string]string{
 	"purchase": "source record_id version person_id sex born_on home_area consent_id payment_id receipt_id line_no shop_id merchant_id " +
-		"industry shop_area sold_at item_code item_name category quantity unit_price_yen discount_yen amount_yen",
+		"industry shop_area sold_at item_code item_name category quantity unit_price_yen discount_yen amount_yen operator target_id",
 	"survey": "source record_id version person_id sex born_on home_area consent_id survey_id wave answered_at question_id answer_code " +
 		"answer_number answer_text",
 	"ride": "source record_id version person_id sex born_on home_area consent_id vehicle_id route_id trip_id stop_id stop_area boarded_at " +
@@ -586,7 +586,11 @@ func TestApply_TokensAreThoseOfTheTokenizer(t *testing.T) {
 					}
 					continue
 				}
-				want := token(t, direct, r.Domain, row["source"].(string), row[r.From].(string))
+				of := r.Within
+				if of == "" {
+					of = row["source"].(string)
+				}
+				want := token(t, direct, r.Domain, of, row[r.From].(string))
 				if got := made.Value(i); made.IsNull(i) || !bytes.Equal(got, want[:]) {
 					t.Fatalf("%s in row %d: got %x, want %x", r.As, i, got, want)
 				}

@@ -60,12 +60,19 @@ type Released struct {
 	regions []Region
 }
 
+// about is what is told of a table beside its cells.
+type about struct {
+	of      view
+	how     protection
+	regions []Region
+}
+
 // apply applies a rule set, and the plan of a cut, to a raw table. by is the
 // plan's cut: the query's, and shop where the query names one. A cell that the
 // plan does not know is hidden, unless it is empty. why tells of the hidden cells
 // why they are.
-func apply(t analytics.Table, rules RuleSet, plan *placed, by []string, now time.Time) (_ Released, why []hiddenBody, err error) {
-	r := Released{table: t, rules: rules, at: now.UTC()}
+func apply(t analytics.Table, rules RuleSet, plan *placed, by []string, a about, now time.Time) (_ Released, why []hiddenBody, err error) {
+	r := Released{table: t, rules: rules, at: now.UTC(), of: a.of, how: a.how.id, regions: a.regions}
 	r.table.Cells, r.table.Query.By = nil, slices.Clone(t.Query.By)
 	own := len(t.Query.By)
 	if err := once(t); err != nil {
@@ -100,6 +107,9 @@ func apply(t analytics.Table, rules RuleSet, plan *placed, by []string, now time
 	}
 	if alone {
 		r.hidden, why = hideAll(r.cells, why)
+	}
+	if a.how.Method != Suppression {
+		r.cells = slices.DeleteFunc(r.cells, noisedAway)
 	}
 	if rules.Zeroes == nil || own < len(t.Dims) || own < len(by) {
 		return r, why, nil
@@ -146,6 +156,12 @@ func once(t analytics.Table) error {
 		seen[k] = true
 	}
 	return nil
+}
+
+// noisedAway reports whether noise has made a cell 0. It is left out, as one is in
+// which nothing happened: the two must look the same.
+func noisedAway(c Cell) bool {
+	return c.State == Shown && len(c.Keys) > 0 && !slices.ContainsFunc(c.values, func(v float64) bool { return v != 0 })
 }
 
 // hideAll hides whatever is not empty, and returns how many cells are hidden and

@@ -164,12 +164,10 @@ func (g *Gate) enter(ctx context.Context, rules RuleSet, how protection, v view,
 	if t, err = g.change(ctx, rules, how, v, t); err != nil {
 		return Released{}, nil, err
 	}
-	r, why, err := apply(t, rules, plan, by, g.Now())
-	r.finish(how, v)
+	r, why, err := apply(t, rules, plan, by, about{of: v, how: how, regions: g.views[v].regions}, g.Now())
 	if err != nil {
 		return r, nil, err
 	}
-	r.regions = g.views[v].regions
 	if err := g.hand(ctx, v, reader, by, fresh, r, why); err != nil {
 		return Released{}, nil, err
 	}

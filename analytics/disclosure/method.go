@@ -227,18 +227,6 @@ func (g *Gate) keyed(ctx context.Context, release *perturb.Release, t analytics.
 	return t, nil
 }
 
-// finish notes how a table was protected. A cell that noise has made 0 is left
-// out, as one is in which nothing happened: the two must look the same.
-func (r *Released) finish(how protection, v view) {
-	r.of, r.how = v, how.id
-	if how.Method == Suppression {
-		return
-	}
-	r.cells = slices.DeleteFunc(r.cells, func(c Cell) bool {
-		return c.State == Shown && len(c.Keys) > 0 && !slices.ContainsFunc(c.values, func(v float64) bool { return v != 0 })
-	})
-}
-
 // Method is how the table was protected.
 func (r Released) Method() Method {
 	name, _, _ := strings.Cut(r.how, " ")

@@ -104,6 +104,16 @@ type Noise struct {
 	Now    func() time.Time
 }
 
+// NoiseOver gives noisy counts over the data of a gate, whose engine must be able
+// to bound what one person does; otherwise there are none.
+func NoiseOver(g *Gate, accounts budget.Store, random io.Reader) *Noise {
+	engine, ok := g.Engine.(analytics.Bounder)
+	if !ok {
+		return nil
+	}
+	return &Noise{Engine: engine, Store: accounts, Random: random, Now: g.Now}
+}
+
 // Answer answers a question of a reader, whose period began at a time. The same
 // question about the same window has the same answer for ever, whatever became
 // of the data, of the period or of the name of a cut.

@@ -145,7 +145,7 @@ func TestRecipe_6HiddenIsNotEmpty(t *testing.T) {
 		{Keys: []string{"by nobody known"}, Values: []float64{300}}, {Keys: []string{"empty"}, Values: []float64{0}},
 		{Keys: []string{"undefined, by some"}, Values: []float64{math.NaN()}, Persons: 3}, {Keys: []string{"unknown to the plan"}, Values: []float64{9}, Persons: 90},
 	}}
-	r, _, err := apply(table, rules, plan, []string{"industry"}, after())
+	r, _, err := apply(table, rules, plan, []string{"industry"}, about{how: protection{Treatment: Treatment{Method: Suppression}}}, after())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"meguri/analytics"
 	"meguri/analytics/disclosure"
 	"meguri/analytics/disclosure/perturb"
 	registerstore "meguri/analytics/disclosure/sqlstore"
@@ -212,7 +211,7 @@ func (a *app) handler(ctx context.Context, store *sqlstore.Store, who registry.S
 		Gate:       gate,
 		Recipients: recipients,
 		Releases:   register,
-		Noise:      &disclosure.Noise{Engine: gate.Engine.(analytics.Bounder), Store: accounts, Random: rand.Reader, Now: time.Now},
+		Noise:      disclosure.NoiseOver(gate, accounts, rand.Reader),
 		BundleKey:  key,
 		City:       a.config.City,
 		Programme:  a.config.Programme,

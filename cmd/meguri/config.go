@@ -29,6 +29,8 @@ type Config struct {
 	KMSKey         string            `yaml:"kms_key"`         // key of a KMS that seals the keyset instead of a passphrase
 	Project        string            `yaml:"project"`         // whose key makes the tokens
 	Purpose        string            `yaml:"purpose"`         // and what for (利用目的)
+	ConsentText    string            `yaml:"consent_text"`    // version of the text that the wallet shows, such as wallet/2026-10/ja
+	Linked         []string          `yaml:"linked"`          // sources whose persons count once they are linked to residents
 	LogLevel       string            `yaml:"log_level"`       // debug, info, warn, error
 	Provider       string            `yaml:"provider"`        // name of our ledger as a payment provider
 	From           string            `yaml:"from"`            // first day that pages show; "" is the data's first
@@ -78,6 +80,7 @@ var settings = []struct {
 	{"kms-key", func(c *Config) *string { return &c.KMSKey }},
 	{"project", func(c *Config) *string { return &c.Project }},
 	{"purpose", func(c *Config) *string { return &c.Purpose }},
+	{"consent-text", func(c *Config) *string { return &c.ConsentText }},
 	{"log-level", func(c *Config) *string { return &c.LogLevel }},
 	{"provider", func(c *Config) *string { return &c.Provider }},
 	{"statistics-key", func(c *Config) *string { return &c.StatisticsKey }},

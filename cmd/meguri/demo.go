@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 
+	"meguri/ingest/consent"
 	"meguri/internal/democity"
 	"meguri/ledger/registry"
 	"meguri/openapi/wallet/client"
@@ -65,6 +66,7 @@ func (p *program) demo(ctx context.Context, city democity.Config, serve bool) (e
 	}
 	p.config.Demo, p.config.City, p.config.Programme = true, "デモ市", "デモ市デジタル商品券"
 	p.config.From, p.config.To = city.Days()
+	p.config.ConsentText = "wallet/demo/ja"
 	p.quiet()
 	return p.with(func(a *app) error {
 		if !serve {
@@ -166,7 +168,10 @@ func (p *program) makeCity(ctx context.Context, a *app, who *guests, address str
 	if err := p.pullFrom(ctx, importer, who.pipeline(address)); err != nil {
 		return err
 	}
-	if err := p.pipeline(ctx, a, importer, keys, pseudonymize.PaymentPolicy()); err != nil {
+	if err := p.demoConsents(ctx, a); err != nil {
+		return err
+	}
+	if err := p.pipeline(ctx, a, importer, keys, pseudonymize.Policies(), false); err != nil {
 		return err
 	}
 	state.Done = true
@@ -211,6 +216,54 @@ func (p *program) live(ctx context.Context, who *guests, address string, city de
 	return err
 }
 
+// demoText is what the demo's residents agreed to.
+const demoText = `id: wallet
+version: demo
+language: ja
+title: 地域ウォレットのデータ利活用への同意（架空）
+controller: {name: デモ市, address: デモ市本町1-1, representative: 市長 例 示子}
+items: [payment, person, shop]
+sources: [meguri]
+purposes: [%s]
+matching: true
+pseudonymized: true
+statistics: true
+data_from: 2000-01-01
+ends_on: 2099-12-31
+withdrawal: いつでも撤回できます。
+outsourcing: 委託しません。
+abroad: 外国では取り扱いません。
+contact: デモ市
+guardian_under: 1
+body: |
+  架空の市の、架空の同意です。
+`
+
+// demoConsents enters what the demo's residents agreed to, unless it is there.
+func (p *program) demoConsents(ctx context.Context, a *app) error {
+	desk, err := a.consents(ctx)
+	if err != nil {
+		return err
+	}
+	text, err := consent.ParseText(fmt.Appendf(nil, demoText, p.config.Purpose))
+	if err != nil {
+		return err
+	}
+	const by = "demo"
+	for _, enter := range []func() error{
+		func() error {
+			return desk.AddPurpose(ctx, consent.Purpose{Code: p.config.Purpose, Ja: "地域の消費の統計", En: "statistics of consumption in the region"}, by)
+		},
+		func() error { return desk.Publish(ctx, p.config.Purpose, "2000-01-01", "デモ（架空）", by) },
+		func() error { return desk.AddText(ctx, text, by) },
+	} {
+		if err := enter(); err != nil && !errors.Is(err, consent.ErrConflict) {
+			return err
+		}
+	}
+	return nil
+}
+
 // demoKeys makes the demo's keyset, with its passphrase beside it.
 func (p *program) demoKeys() (*pseudonymize.Keyset, error) {
 	if _, err := os.Stat(p.keysetPath()); err == nil {
@@ -247,6 +300,7 @@ func (p *program) demoStaff(ctx context.Context, store registry.Store, state dem
 func (p *program) writeDemoConfig() error {
 	settings := map[string]any{
 		"demo": true, "city": p.config.City, "programme": p.config.Programme, "from": p.config.From, "to": p.config.To,
+		"consent_text": p.config.ConsentText,
 	}
 	if p.config.Database != "" {
 		settings["database"] = p.config.Database

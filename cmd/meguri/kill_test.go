@@ -121,11 +121,15 @@ func TestKill_ImportAndPipeline(t *testing.T) {
 	pipeline := []string{"pipeline", "--pull=false"}
 
 	peace, war := t.TempDir(), t.TempDir()
-	mustRun(t, peace, "keys", "init")
+	for _, dir := range []string{peace, war} {
+		mustRun(t, dir, "keys", "init")
+		if err := makeLawful(func(args ...string) error { mustRun(t, dir, args...); return nil }, file); err != nil {
+			t.Fatal(err)
+		}
+	}
 	loading := timed(t, peace, load...)
 	making := timed(t, peace, pipeline...)
 
-	mustRun(t, war, "keys", "init")
 	kills := killed(t, r, loading, war, load...)
 	kills += killed(t, r, making, war, pipeline...)
 	t.Logf("killed %d times", kills)

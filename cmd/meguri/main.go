@@ -96,6 +96,7 @@ func newRoot(p *program) *cobra.Command {
 		p.gateCommand(),
 		p.recipientCommand(),
 		p.consentCommand(),
+		p.linkCommand(),
 		p.purposeCommand(),
 		p.basisCommand(),
 		p.noticeCommand(),

@@ -3,13 +3,18 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"meguri/ingest"
+	"meguri/ingest/consent"
 	"meguri/pseudonymize"
+	"meguri/pseudonymize/evidence"
+	"meguri/pseudonymize/lake"
 )
 
 func (p *program) pipelineCommand() *cobra.Command {
@@ -30,18 +35,21 @@ is the one of a running server, called with the token in MEGURI_TOKEN.`,
 	c.Flags().BoolVar(&pull, "pull", true, "pull from the ledger first")
 	c.Flags().StringVar(&from.url, "url", "", "address of a running server, http://host:port")
 	c.Flags().BoolVar(&from.attributes, "attributes", true, "the server has residents and shops too, as ours has")
-	policyFile := c.Flags().String("policy", "", "field policy (YAML) instead of the one that comes with the program")
+	policyFiles := c.Flags().StringArray("policy", nil, "field policy (YAML) of a dataset instead of the one that comes with the program")
+	anew := c.Flags().Bool("anew", false, "build the lake anew from all segments, as after a new key or another policy")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx := cmd.Context()
 		keys, err := p.readKeys()
 		if err != nil {
 			return err
 		}
-		policy := pseudonymize.PaymentPolicy()
-		if *policyFile != "" {
-			if policy, err = readPolicy(*policyFile); err != nil {
+		policies := pseudonymize.Policies()
+		for _, file := range *policyFiles {
+			policy, err := readPolicy(file)
+			if err != nil {
 				return err
 			}
+			policies[policy.Dataset] = policy
 		}
 		p.quiet()
 		return p.with(func(a *app) error {
@@ -54,7 +62,7 @@ is the one of a running server, called with the token in MEGURI_TOKEN.`,
 					return err
 				}
 			}
-			return p.pipeline(ctx, a, importer, keys, policy)
+			return p.pipeline(ctx, a, importer, keys, policies, *anew)
 		})
 	}
 	return c
@@ -108,11 +116,18 @@ func (p *program) pullFrom(ctx context.Context, importer *ingest.Importer, from 
 	return nil
 }
 
-func (p *program) pipeline(ctx context.Context, a *app, importer *ingest.Importer, keys *pseudonymize.Keyset, policy pseudonymize.Policy) error {
+func (p *program) pipeline(ctx context.Context, a *app, importer *ingest.Importer, keys *pseudonymize.Keyset,
+	policies map[string]pseudonymize.Policy, anew bool) error {
+	basis, err := p.basis(ctx, a)
+	if err != nil {
+		return err
+	}
 	bar := p.progress("pseudonymize")
 	run := &ingest.Pipeline{
-		Importer: importer, Lake: a.lake(), City: a.config.CityCode, Keys: keys, Policy: policy, Now: time.Now,
+		Importer: importer, Lake: a.lake(), City: a.config.CityCode, Keys: keys, Policies: policies, Basis: basis, Linked: a.config.Linked,
+		Anew: anew, Now: time.Now,
 		Progress: func(rows, of int64) { bar.show(rows, of, rows, "rows") },
+		Report:   p.evidence,
 	}
 	result, err := run.Run(ctx)
 	bar.end()
@@ -121,5 +136,63 @@ func (p *program) pipeline(ctx context.Context, a *app, importer *ingest.Importe
 	}
 	numbers.Fprintf(p.stdout, "lake: snapshot %d, %d rows (%d new, %d of test users left out)\n",
 		result.Snapshot, result.Total, result.Rows, result.Excluded)
+	if result.Uncovered > 0 {
+		numbers.Fprintf(p.stdout, "held: %d rows that no consent or other basis covers for the purpose %q: see \"meguri consent\" and \"meguri basis\"\n",
+			result.Uncovered, p.config.Purpose)
+	}
+	if result.Unlinked > 0 {
+		numbers.Fprintf(p.stdout, "held: %d rows of persons who are not linked to a resident: see \"meguri link\"\n", result.Unlinked)
+	}
 	return nil
+}
+
+// evidence writes the record of what was done to each dataset (Rule 31).
+func (p *program) evidence(all []ingest.Processed, m lake.Manifest) error {
+	for _, done := range all {
+		var files []evidence.File
+		for _, f := range m.Files {
+			if f.Table == done.Policy.Dataset+"s" && filepath.Base(f.Path) == fmt.Sprintf("%06d.parquet", m.Snapshot) {
+				files = append(files, evidence.File{Path: f.Path, Rows: f.Rows, SHA256: f.SHA256})
+			}
+		}
+		dir := filepath.Join(p.config.Dir, "personal", "evidence", fmt.Sprintf("%06d", m.Snapshot), done.Policy.Dataset)
+		_, err := evidence.Write(dir, done.Report, evidence.Run{
+			At: m.At, Project: p.config.Project, Epoch: m.Epoch, Snapshot: m.Snapshot, Program: version,
+			RowsRead: done.Read, Held: done.Held, Excluded: done.Excluded, Files: files,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lawful answers the pipeline from the log of consents.
+type lawful struct{ *consent.Coverage }
+
+// Version implements ingest.Basis.
+func (l lawful) Version() string { return fmt.Sprintf("%s %d", l.Purpose, l.Last) }
+
+// basis takes a snapshot of what may be used for the configured purpose, after
+// the registry's new consents were carried over to the log.
+func (p *program) basis(ctx context.Context, a *app) (ingest.Basis, error) {
+	desk, err := a.consents(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if text := p.config.ConsentText; text != "" {
+		faulty := int64(0)
+		if _, err := desk.Carry(ctx, text, "pipeline", a.registered(ctx), func(int64, error) { faulty++ }); err != nil {
+			return nil, fmt.Errorf("carry consents over: %w", err)
+		}
+		if faulty > 0 {
+			numbers.Fprintf(p.stderr, "%d consents of the registry do not hold: \"meguri consent carry --text %s\" names them\n", faulty, text)
+		}
+	}
+	coverage, err := desk.Coverage(ctx, p.config.Purpose, time.Now())
+	if errors.Is(err, consent.ErrUnpublished) || errors.Is(err, consent.ErrNotFound) {
+		return nil, fmt.Errorf("the data are pseudonymized for the purpose %q, which is not published yet: "+
+			"\"meguri purpose add\" and \"meguri purpose publish\" it, or name another with --purpose: %w", p.config.Purpose, err)
+	}
+	return lawful{coverage}, err
 }

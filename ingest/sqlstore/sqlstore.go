@@ -215,6 +215,49 @@ func (s *Store) Cursor(ctx context.Context, source string) (string, error) {
 	return position, err
 }
 
+// Sources are those that any person or shop is of.
+func (s *Store) Sources(ctx context.Context) ([]string, error) {
+	return collect(ctx, s.db, func(rows *sql.Rows) (source string, err error) {
+		err = rows.Scan(&source)
+		return source, err
+	}, s.sql.Get("list_sources"))
+}
+
+// Links returns all links in order.
+func (s *Store) Links(ctx context.Context) ([]ingest.Link, error) {
+	return collect(ctx, s.db, func(rows *sql.Rows) (l ingest.Link, err error) {
+		var at int64
+		err = rows.Scan(&l.Number, &l.Source, &l.PersonID, &l.ToSource, &l.ToID, &at, &l.By)
+		l.At = time.UnixMicro(at).UTC()
+		return l, err
+	}, s.sql.Get("list_links"))
+}
+
+// PutLinks adds links, all of one hand and moment.
+func (s *Store) PutLinks(ctx context.Context, links []ingest.Link) error {
+	if len(links) == 0 {
+		return nil
+	}
+	return s.db.InTx(ctx, func(tx *sql.Tx) error {
+		if err := s.lock(ctx, tx); err != nil {
+			return err
+		}
+		var last int64
+		if err := tx.QueryRowContext(ctx, s.sql.Get("last_link")).Scan(&last); err != nil {
+			return err
+		}
+		for i := range links {
+			links[i].Number = last + int64(i) + 1
+		}
+		document, err := json.Marshal(links)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, s.sql.Get("insert_links"), links[0].At.UnixMicro(), links[0].By, string(document))
+		return err
+	})
+}
+
 // PutPersons enters or replaces persons.
 func (s *Store) PutPersons(ctx context.Context, persons []ingest.Person) (int64, error) {
 	return put(ctx, s, "put_persons", persons, func(p ingest.Person) [2]string { return [2]string{p.Source, p.ID} })

@@ -25,6 +25,16 @@ type File struct {
 	SHA256 string `json:"sha256"`
 }
 
+// Held names a file of the personal plane with rows of segments that are in, but
+// that may not be in the lake yet.
+type Held struct {
+	Dataset   string `json:"dataset"`
+	File      string `json:"file"`
+	Rows      int64  `json:"rows"`
+	Unlinked  int64  `json:"unlinked"`  // whose person no link joins to a resident
+	Uncovered int64  `json:"uncovered"` // that nothing allows to be used
+}
+
 // Manifest says what the lake holds.
 type Manifest struct {
 	Label    string            `json:"label"`
@@ -34,6 +44,8 @@ type Manifest struct {
 	Epoch    uint32            `json:"key_epoch"`
 	Policies map[string]string `json:"policies"` // version of the policy that each table was last written with
 	Segments []int64           `json:"segments"` // segments of the personal plane that are in
+	Held     []Held            `json:"held,omitempty"`
+	Known    string            `json:"known,omitempty"` // of what was known of links and legal bases when rows were held
 	Files    []File            `json:"files"`
 }
 

@@ -127,6 +127,7 @@ func (w *Writer) Base() Manifest { return w.base }
 func (w *Writer) Anew() {
 	w.Remove(w.base.Files...)
 	w.base.Segments, w.base.Policies, w.base.Epoch = nil, nil, 0
+	w.base.Held, w.base.Known = nil, ""
 }
 
 // Remove has files count no more after this run.
@@ -369,6 +370,10 @@ type Commit struct {
 	Policies map[string]string // version of the policy of each table that was written
 	Epoch    uint32            // of the key that made the tokens; 0 for a run that makes none
 	At       time.Time
+
+	// Held and Known take the place of the manifest's, unless Known is empty.
+	Held  []Held
+	Known string
 }
 
 // Commit makes the rows part of the lake, in one step. It returns ErrEpoch
@@ -403,6 +408,9 @@ func (w *Writer) commit(c Commit) (Manifest, error) {
 		m.Policies = map[string]string{}
 	}
 	maps.Copy(m.Policies, c.Policies)
+	if c.Known != "" {
+		m.Held, m.Known = c.Held, c.Known
+	}
 	m.Files = slices.DeleteFunc(slices.Clone(m.Files), func(f File) bool { return w.gone[f.Path] })
 	for _, name := range slices.Sorted(maps.Keys(w.tables)) {
 		t := w.tables[name]
