@@ -25,6 +25,7 @@ type Metric struct {
 	Cuts      []string `json:"cuts"`                 // dimensions it can be cut by
 	Fixed     []Column `json:"fixed_dims,omitempty"` // dimensions it always has
 	Groups    bool     `json:"-"`                    // tells groups of persons apart that add up: a cell's Persons is the smallest
+	Quartiles bool     `json:"-"`                    // some of its measures are quartiles
 	SQL       string   `json:"-"`                    // file in analytics/sql
 }
 

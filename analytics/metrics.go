@@ -80,7 +80,7 @@ var Metrics = []Metric{
 			{"median_yen_per_visit", "客単価（中央値）", "Amount per visit (median)", Yen},
 			{"p25_yen_per_visit", "客単価（下位25%）", "Amount per visit (lower quartile)", Yen},
 			{"p75_yen_per_visit", "客単価（上位25%）", "Amount per visit (upper quartile)", Yen},
-		}, Cuts: everyCut, SQL: "m04",
+		}, Cuts: everyCut, Quartiles: true, SQL: "m04",
 	},
 	{
 		ID: "M05", Ja: "利用頻度", En: "Visits per person",

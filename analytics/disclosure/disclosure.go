@@ -92,11 +92,11 @@ func apply(t analytics.Table, rules RuleSet, plan *placed, by []string, a about,
 		key := keyOf(by, keys)
 		there[key] = true
 		hidden, known := plan.Hidden[key]
-		few := raw.Persons < rules.MinPersons || raw.Shops < rules.MinShops
+		few := raw.Persons < rules.MinPersons || raw.Shops < rules.MinShops || rules.tells(t, raw) != ""
 		if (few || hidden || !known) && !empty(raw) || hidden && rules.Zeroes != nil {
 			c.State = Suppressed
 			r.hidden++
-			why = append(why, hiddenBody{c.Keys, plan.reason(key, raw, rules)})
+			why = append(why, hiddenBody{c.Keys, plan.reason(key, t, raw, rules)})
 			alone = alone || t.Metric.Groups && known && !hidden
 		} else {
 			for i, v := range raw.Values {
@@ -131,7 +131,7 @@ func apply(t analytics.Table, rules RuleSet, plan *placed, by []string, a about,
 
 // reason is why a cell is hidden: as it was decided for the cut, or since this
 // table's measure counts fewer than the cut has.
-func (p *placed) reason(key string, raw analytics.Cell, rules RuleSet) Reason {
+func (p *placed) reason(key string, t analytics.Table, raw analytics.Cell, rules RuleSet) Reason {
 	switch why := p.Why[key]; {
 	case p.Hidden[key] && why != "":
 		return why
@@ -142,7 +142,29 @@ func (p *placed) reason(key string, raw analytics.Cell, rules RuleSet) Reason {
 	case raw.Shops < rules.MinShops:
 		return FewShops
 	}
+	if why := rules.tells(t, raw); why != "" {
+		return why
+	}
 	return Secondary
+}
+
+// tells says why a cell of a metric tells too much of its persons although they
+// are many, or "". A share of 0 or 1 is true of each of them; a quartile is an
+// amount of few where it does not have the least number of persons on each side
+// (research on statistical disclosure asks for 10 on each side of a quantile).
+func (r RuleSet) tells(t analytics.Table, raw analytics.Cell) Reason {
+	if r.Zeroes == nil {
+		return ""
+	}
+	if t.Metric.Quartiles && raw.Persons < 4*r.MinPersons {
+		return FewPersons
+	}
+	for i, m := range t.Measures {
+		if m.Unit == analytics.Ratio && i < len(raw.Values) && (raw.Values[i] == 0 || raw.Values[i] == 1) && raw.Persons > 0 {
+			return Group
+		}
+	}
+	return ""
 }
 
 // once refuses a table that has a cell twice: a part of it would be read as all.

@@ -484,3 +484,41 @@ func TestReleased_IsNotChangedByItsReaders(t *testing.T) {
 		t.Error("a reader changed a table for everybody")
 	}
 }
+
+// Recipe 8: a share of 0 or 1 is true of everybody in the cell, however many they
+// are; and a quartile is nearly somebody's own amount where few are beside it. For
+// the public neither is shown.
+func TestRecipe_8Homogeneity(t *testing.T) {
+	rules, err := RulesFor(Public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := &placed{By: []string{"industry"}, Hidden: map[string]bool{"a": false, "b": false, "c": false, "d": false}}
+	share := analytics.Table{Query: inApril("M08", "industry"), Dims: []analytics.Column{{Name: "industry"}}, Measures: []analytics.Column{{Name: "rate", Unit: analytics.Ratio}},
+		Cells: []analytics.Cell{
+			{Keys: []string{"a"}, Values: []float64{1}, Persons: 500, Shops: 9}, {Keys: []string{"b"}, Values: []float64{0}, Persons: 500, Shops: 9},
+			{Keys: []string{"c"}, Values: []float64{0.5}, Persons: 500, Shops: 9}, {Keys: []string{"d"}, Values: []float64{math.NaN()}, Persons: 500, Shops: 9},
+		}}
+	none := about{how: protection{Treatment: Treatment{Method: Suppression}}}
+	r, why, err := apply(share, rules, plan, []string{"industry"}, none, after())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, hidden := range []bool{true, true, false} {
+		if got := r.Cells()[i].State == Suppressed; got != hidden {
+			t.Errorf("a share of %v: hidden is %v", share.Cells[i].Values, got)
+		}
+	}
+	if len(why) != 2 || why[0].Why != Group {
+		t.Errorf("the reasons are %+v", why)
+	}
+	amounts := share
+	amounts.Metric.Quartiles, amounts.Measures = true, []analytics.Column{{Name: "median_yen", Unit: analytics.Yen}}
+	for persons, hidden := range map[int64]bool{4*rules.MinPersons - 1: true, 4 * rules.MinPersons: false} {
+		amounts.Cells = []analytics.Cell{{Keys: []string{"a"}, Values: []float64{1200}, Persons: persons, Shops: 9}}
+		r, _, err := apply(amounts, rules, plan, []string{"industry"}, none, after())
+		if err != nil || (r.Cells()[0].State == Suppressed) != hidden {
+			t.Errorf("quartiles of %d persons: hidden is %v, %v", persons, r.Cells()[0].State == Suppressed, err)
+		}
+	}
+}
