@@ -39,7 +39,7 @@ var shopSchema = arrow.NewSchema([]arrow.Field{
 
 // attributes makes the tables of residents and shops: of all that is known now
 // and may be used.
-func (r *pipelineRun) attributes(ctx context.Context, ready chan<- made) error {
+func (r *pipelineRun) attributes(ctx context.Context, joined chan<- joint) error {
 	sources, err := r.Importer.store.Sources(ctx)
 	if err != nil {
 		return err
@@ -49,10 +49,10 @@ func (r *pipelineRun) attributes(ctx context.Context, ready chan<- made) error {
 		if err != nil {
 			return err
 		}
-		if err := r.residents(ctx, source, a, ready); err != nil {
+		if err := r.residents(ctx, source, a, joined); err != nil {
 			return err
 		}
-		if err := r.shops(ctx, source, a, ready); err != nil {
+		if err := r.shops(ctx, source, a, joined); err != nil {
 			return err
 		}
 	}
@@ -61,7 +61,7 @@ func (r *pipelineRun) attributes(ctx context.Context, ready chan<- made) error {
 
 // residents gives those of a source who are themselves, and not linked to
 // somebody of another: each resident has one row.
-func (r *pipelineRun) residents(ctx context.Context, source string, a *attributes, ready chan<- made) error {
+func (r *pipelineRun) residents(ctx context.Context, source string, a *attributes, joined chan<- joint) error {
 	b := array.NewRecordBuilder(memory.DefaultAllocator, residentSchema)
 	defer b.Release()
 	n := 0
@@ -83,10 +83,10 @@ func (r *pipelineRun) residents(ctx context.Context, source string, a *attribute
 		}
 		n++
 	}
-	return r.whole(ctx, ResidentDataset, b, n, ready)
+	return r.whole(ctx, ResidentDataset, b, n, joined)
 }
 
-func (r *pipelineRun) shops(ctx context.Context, source string, a *attributes, ready chan<- made) error {
+func (r *pipelineRun) shops(ctx context.Context, source string, a *attributes, joined chan<- joint) error {
 	b := array.NewRecordBuilder(memory.DefaultAllocator, shopSchema)
 	defer b.Release()
 	for _, id := range sortedKeys(a.shops) {
@@ -95,7 +95,7 @@ func (r *pipelineRun) shops(ctx context.Context, source string, a *attributes, r
 			return err
 		}
 	}
-	return r.whole(ctx, ShopDataset, b, len(a.shops), ready)
+	return r.whole(ctx, ShopDataset, b, len(a.shops), joined)
 }
 
 // appendTexts appends a row; "" is null where the column may be.
@@ -117,25 +117,21 @@ func appendTexts(b *array.RecordBuilder, values ...string) error {
 	return nil
 }
 
-func (r *pipelineRun) whole(ctx context.Context, dataset string, b *array.RecordBuilder, n int, ready chan<- made) error {
+func (r *pipelineRun) whole(ctx context.Context, dataset string, b *array.RecordBuilder, n int, joined chan<- joint) error {
 	if n == 0 {
 		return nil
 	}
 	batch := b.NewRecordBatch()
-	defer batch.Release()
 	plan, err := r.plan(dataset, batch.Schema())
 	if err != nil {
-		return err
-	}
-	out, err := plan.Apply(batch)
-	if err != nil {
+		batch.Release()
 		return err
 	}
 	select {
-	case ready <- made{tableOf(dataset), out}:
+	case joined <- joint{tableOf(dataset), plan, batch}:
 		return nil
 	case <-ctx.Done():
-		out.Release()
+		batch.Release()
 		return ctx.Err()
 	}
 }

@@ -218,6 +218,13 @@ func (j *joiner) batch(ctx context.Context, dataset string, in arrow.RecordBatch
 	defer person.Release()
 	defer born.Release()
 	defer consent.Release()
+	for _, b := range []*array.StringBuilder{person, born, consent} {
+		b.Reserve(rows)
+		b.ReserveData(rows * 24) // what an identifier takes, about
+	}
+	for _, w := range []*words{sex, home, industry, area, merchant, operator} {
+		w.rows.Reserve(rows)
+	}
 	fates := make([]fate, rows)
 	var a *attributes
 	of := ""

@@ -167,6 +167,13 @@ func (r *pipelineRun) plan(dataset string, schema *arrow.Schema) (*pseudonymize.
 	return plan, nil
 }
 
+// joint is a batch that was joined, and what becomes of it.
+type joint struct {
+	table string
+	plan  *pseudonymize.Plan
+	batch arrow.RecordBatch
+}
+
 // made is a batch for a table of the lake.
 type made struct {
 	table string
@@ -182,21 +189,38 @@ func (r *pipelineRun) work(ctx context.Context, segments []Segment, held []lake.
 	for _, h := range held {
 		of += h.Rows
 	}
-	ready := make(chan made, 2)
+	joined, ready := make(chan joint, 2), make(chan made, 2)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		defer close(ready)
+		defer close(joined)
 		for _, h := range held {
-			if err := r.file(ctx, r.Importer.heldPath(h.File), h.Dataset, ready); err != nil {
+			if err := r.file(ctx, r.Importer.heldPath(h.File), h.Dataset, joined); err != nil {
 				return err
 			}
 		}
 		for _, s := range segments {
-			if err := r.segment(ctx, s, ready); err != nil {
+			if err := r.segment(ctx, s, joined); err != nil {
 				return err
 			}
 		}
-		return r.attributes(ctx, ready)
+		return r.attributes(ctx, joined)
+	})
+	g.Go(func() error {
+		defer close(ready)
+		for j := range joined {
+			out, err := j.plan.Apply(j.batch)
+			j.batch.Release()
+			if err != nil {
+				return err
+			}
+			select {
+			case ready <- made{j.table, out}:
+			case <-ctx.Done():
+				out.Release()
+				return ctx.Err()
+			}
+		}
+		return nil
 	})
 	g.Go(func() error {
 		for m := range ready {
@@ -218,7 +242,10 @@ func (r *pipelineRun) work(ctx context.Context, segments []Segment, held []lake.
 		return nil
 	})
 	err := g.Wait()
-	for m := range ready { // what was made and not written
+	for j := range joined { // what was made and not taken on
+		j.batch.Release()
+	}
+	for m := range ready {
 		m.batch.Release()
 	}
 	return err
@@ -228,13 +255,13 @@ func (r *pipelineRun) work(ctx context.Context, segments []Segment, held []lake.
 const batchRows = 64 << 10
 
 // segment takes a segment in, and compares it with what was registered.
-func (r *pipelineRun) segment(ctx context.Context, s Segment, ready chan<- made) error {
+func (r *pipelineRun) segment(ctx context.Context, s Segment, joined chan<- joint) error {
 	var rows, yen int64
 	amount := -1
 	if name := amountOf(s.Dataset); name != "" {
 		amount = SchemaOf(s.Dataset).FieldIndices(name)[0]
 	}
-	err := r.each(ctx, s.Path, s.Dataset, ready, func(batch arrow.RecordBatch) {
+	err := r.each(ctx, s.Path, s.Dataset, joined, func(batch arrow.RecordBatch) {
 		rows += batch.NumRows()
 		if amount >= 0 {
 			column := batch.Column(amount).(*array.Int64)
@@ -267,12 +294,12 @@ func amountOf(dataset string) string {
 	return ""
 }
 
-func (r *pipelineRun) file(ctx context.Context, path, dataset string, ready chan<- made) error {
-	return r.each(ctx, path, dataset, ready, func(arrow.RecordBatch) {})
+func (r *pipelineRun) file(ctx context.Context, path, dataset string, joined chan<- joint) error {
+	return r.each(ctx, path, dataset, joined, func(arrow.RecordBatch) {})
 }
 
 // each makes rows of the lake of a file's.
-func (r *pipelineRun) each(ctx context.Context, path, dataset string, ready chan<- made, seen func(arrow.RecordBatch)) error {
+func (r *pipelineRun) each(ctx context.Context, path, dataset string, joined chan<- joint, seen func(arrow.RecordBatch)) error {
 	plan, err := r.plan(dataset, joinedSchema(dataset))
 	if err != nil {
 		return err
@@ -288,21 +315,16 @@ func (r *pipelineRun) each(ctx context.Context, path, dataset string, ready chan
 		seen(whole)
 		for from := int64(0); from < whole.NumRows(); from += batchRows {
 			batch := whole.NewSlice(from, min(from+batchRows, whole.NumRows()))
-			joined, err := r.joined(ctx, dataset, batch)
+			out, err := r.joined(ctx, dataset, batch)
 			batch.Release()
 			if err != nil {
 				return err
 			}
-			if joined == nil {
+			if out == nil {
 				continue
 			}
-			out, err := plan.Apply(joined)
-			joined.Release()
-			if err != nil {
-				return err
-			}
 			select {
-			case ready <- made{tableOf(dataset), out}:
+			case joined <- joint{tableOf(dataset), plan, out}:
 			case <-ctx.Done():
 				out.Release()
 				return ctx.Err()

@@ -62,6 +62,7 @@ or trailer: in the mapping) are not what was read.`,
 			return err
 		}
 		return p.with(func(a *app) error {
+			roomy()
 			importer, err := a.importer(cmd.Context())
 			if err != nil {
 				return err

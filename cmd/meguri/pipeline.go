@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -122,6 +123,7 @@ func (p *program) pipeline(ctx context.Context, a *app, importer *ingest.Importe
 	if err != nil {
 		return err
 	}
+	roomy()
 	bar := p.progress("pseudonymize")
 	run := &ingest.Pipeline{
 		Importer: importer, Lake: a.lake(), City: a.config.CityCode, Keys: keys, Policies: policies, Basis: basis, Linked: a.config.Linked,
@@ -144,6 +146,13 @@ func (p *program) pipeline(ctx context.Context, a *app, importer *ingest.Importe
 		numbers.Fprintf(p.stdout, "held: %d rows of persons who are not linked to a resident: see \"meguri link\"\n", result.Unlinked)
 	}
 	return nil
+}
+
+// roomy lets memory grow up to a gibibyte before the collector works harder than
+// it must: batches come and go, and what stays is small.
+func roomy() {
+	debug.SetGCPercent(300)
+	debug.SetMemoryLimit(1 << 30)
 }
 
 // evidence writes the record of what was done to each dataset (Rule 31).

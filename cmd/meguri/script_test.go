@@ -105,30 +105,6 @@ func dataDir() string {
 	return dir
 }
 
-// lawfulDatasets are those that makeLawful covers.
-var lawfulDatasets = []string{"payment", "person", "purchase", "survey", "ride", "event"}
-
-// makeLawful publishes the default purpose and enters a law that orders the use
-// of every dataset for it, so that the pipeline lets rows through.
-func makeLawful(run func(args ...string) error, document string) error {
-	for _, args := range [][]string{
-		{"purpose", "add", "statistics", "--ja", "統計", "--en", "statistics", "--by", "test"},
-		{"purpose", "publish", "statistics", "--on", "1990-01-01", "--where", "test", "--by", "test"},
-	} {
-		if err := run(args...); err != nil {
-			return err
-		}
-	}
-	for _, dataset := range lawfulDatasets {
-		err := run("basis", "add", "law-"+dataset, "--kind", "law", "--dataset", dataset, "--purpose", "statistics",
-			"--from", "1990-01-01", "--until", "2100-12-31", "--document", document, "--by", "test")
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // scriptLawful: lawful makes the use of every dataset lawful in the data folder.
 func scriptLawful(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) > 0 || neg {
