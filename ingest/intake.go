@@ -92,11 +92,7 @@ func (r *run) row(rows rowSource) (raw string, fields []string, f fault, err err
 // back and forth between them.
 func (r *run) importRows(ctx context.Context, rows rowSource, newChunk func() *chunk, waiting *waitingCancels, take take) error {
 	group, both := errgroup.WithContext(ctx)
-	type sorted struct {
-		*chunk
-		entries []Entry
-	}
-	ready, free := make(chan sorted), make(chan *chunk, 2)
+	ready, free := make(chan *chunk), make(chan *chunk, 2)
 	free <- newChunk()
 	free <- newChunk()
 	var broken error // the file cannot be read further
@@ -128,7 +124,7 @@ func (r *run) importRows(ctx context.Context, rows rowSource, newChunk func() *c
 				c.end = r.position(rows, waiting)
 			}
 			select {
-			case ready <- sorted{c, c.sort()}:
+			case ready <- c:
 			case <-both.Done():
 				return both.Err()
 			}
@@ -137,14 +133,14 @@ func (r *run) importRows(ctx context.Context, rows rowSource, newChunk func() *c
 	})
 	group.Go(func() error {
 		for c := range ready {
-			if err := r.commit(both, c.chunk, c.entries, nil); err != nil {
+			if err := r.commit(both, c, c.sort(), nil); err != nil {
 				return err
 			}
 			if err := r.checkpoint(both, c.end); err != nil {
 				return err
 			}
 			c.reset()
-			free <- c.chunk
+			free <- c
 		}
 		return both.Err()
 	})
