@@ -309,9 +309,9 @@ func TestDatasets_Identity(t *testing.T) {
 		segments[0].Rows != 3 || segments[0].AmountYen != 400 {
 		t.Fatalf("got %+v, %v", segments, err)
 	}
-	// The pipeline takes payments alone.
+	// The lake has both, each in its table.
 	result := runPipeline(t, pipeline(t, im, t.TempDir()))
-	if result.Rows != 1 || result.Segments != 1 {
+	if result.Rows != 4 || result.Segments != 2 {
 		t.Errorf("got %+v", result)
 	}
 }

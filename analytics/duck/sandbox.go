@@ -20,8 +20,8 @@ import (
 )
 
 // SandboxTables are the tables that a sandbox can show: the lake's rows, the
-// payments that stand, and all movements of sales.
-var SandboxTables = []string{"event", "movement", "payment"}
+// payments that stand, all movements of sales, and visits.
+var SandboxTables = []string{"event", "movement", "payment", "visits"}
 
 // ErrOutOfMemory is a statement that needs more memory than its sandbox has.
 var ErrOutOfMemory = errors.New("the statement needs more memory than the session has")
@@ -65,7 +65,7 @@ func OpenSandbox(ctx context.Context, l *lake.Lake, o SandboxOptions) (_ *Sandbo
 	if o.Threads == 0 {
 		o.Threads = 2
 	}
-	templates, err := template.ParseFS(statements.Files, "analyst_*.sql")
+	templates, err := template.ParseFS(statements.Files, "analyst_*.sql", "visits.sql")
 	if err != nil {
 		return nil, fmt.Errorf("open sandbox: %w", err)
 	}

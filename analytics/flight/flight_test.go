@@ -298,14 +298,15 @@ func (h *house) log(grant string) []flight.Entry {
 
 func TestQuery_AnswersWithTheLabel(t *testing.T) {
 	h := build(t, flight.Options{})
-	h.grant("g", flight.Contract, "event", "movement", "payment")
+	h.grant("g", flight.Contract, "event", "movement", "payment", "visits")
 	a := h.analyst("g")
 	a.want("SELECT kind, count(*) FROM event GROUP BY kind ORDER BY kind", "[[cancel 300] [pay 3000]]")
 	a.want("SELECT count(*), count(DISTINCT person_token) FROM payment", "[[2700 45]]")
 	a.want("FROM movement SELECT count(*) WHERE kind = 'cancel';", "[[300]]")
 	a.want("WITH p AS (SELECT * FROM main.payment) SELECT count(*) FROM p -- all", "[[2700]]")
 	a.want("SELECT i FROM range(3) t(i) ORDER BY i DESC", "[[2] [1] [0]]")
-	a.want("SELECT table_name FROM information_schema.tables WHERE table_schema = 'main' ORDER BY 1", "[[event] [movement] [payment]]")
+	a.want("SELECT table_name FROM information_schema.tables WHERE table_schema = 'main' ORDER BY 1", "[[event] [movement] [payment] [visits]]")
+	a.want("SELECT sum(payments) FROM visits", "[[2700]]")
 	if rows, _, err := a.query("DESCRIBE payment"); err != nil || len(rows) != 11 {
 		t.Errorf("DESCRIBE: got %d rows, %v", len(rows), err)
 	}

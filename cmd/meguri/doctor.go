@@ -18,12 +18,12 @@ import (
 )
 
 // handlers are the commands that handle raw personal data by the stream.
-var handlers = []string{"serve", "pipeline", "import", "demo"}
+var handlers = []string{"meguri serve", "meguri pipeline", "meguri import", "meguri demo", "meguri lake rebuild"}
 
 // refuseUnsafe keeps a command from starting when raw personal data would sit
 // where the measures are not for them.
 func (p *program) refuseUnsafe(cmd *cobra.Command) error {
-	if cmd.Parent() != cmd.Root() || !slices.Contains(handlers, cmd.Name()) {
+	if !slices.Contains(handlers, cmd.CommandPath()) {
 		return nil
 	}
 	return safety.Refuse(p.site())

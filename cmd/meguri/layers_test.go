@@ -57,6 +57,7 @@ var layers = []layer{
 	{"pseudonymize/custody", []string{"pseudonymize"}, "custody knows keys, not what they are for"},
 	{"pseudonymize/evidence", []string{"pseudonymize", "pseudonymize/scan"}, "evidence is of what a plan did"},
 	{"pseudonymize/lake", nil, "the lake is a folder of Parquet"},
+	{"pseudonymize/lake/objects", []string{"pseudonymize/lake"}, "a copy of a lake is a lake"},
 	{"ledger", nil, "the core imports nothing of ours"},
 	{"ledger/registry", nil, "the core imports nothing of ours"},
 	{"ledger/programme", []string{"ledger"}, "programmes are transactions of the ledger"},
@@ -83,7 +84,8 @@ var outside = []struct {
 }{
 	{"github.com/duckdb/duckdb-go", []string{"analytics/duck", "cmd/meguri"}, "DuckDB is in analytics/duck alone; cmd measures against it"},
 	{"database/sql", []string{"internal/...", "ledger/sqlstore", "ingest/sqlstore", "ingest/consent/sqlstore", "analytics/disclosure/sqlstore", "analytics/flight/sqlstore", "analytics/recipient/sqlstore", "analytics/duck", "cmd/meguri"}, "SQL stands in packages named sqlstore"},
-	{"net/http", []string{"api", "openapi/...", "ingest", "internal/democity", "internal/ledgerbench", "cmd/meguri"}, "HTTP is api's, and the contracts' clients'"},
+	{"github.com/minio/minio-go", []string{"pseudonymize/lake/objects"}, "one place speaks S3"},
+	{"net/http", []string{"api", "openapi/...", "ingest", "internal/democity", "internal/ledgerbench", "pseudonymize/lake/objects", "cmd/meguri"}, "HTTP is api's, and the contracts' clients'"},
 }
 
 const module = "meguri"

@@ -85,6 +85,7 @@ func newRoot(p *program) *cobra.Command {
 		p.importCommand(),
 		p.quarantineCommand(),
 		p.pipelineCommand(),
+		p.lakeCommand(),
 		p.metricsCommand(),
 		p.reportCommand(),
 		p.keysCommand(),

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -15,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/tink-crypto/tink-go/v2/core/registry"
 	"github.com/tink-crypto/tink-go/v2/testing/fakekms"
@@ -89,6 +92,7 @@ func TestScripts(t *testing.T) {
 			"repeat":    scriptRepeat,
 			"truncate":  scriptTruncate,
 			"sentinels": scriptSentinels,
+			"store":     scriptStore,
 		},
 	})
 }
@@ -222,6 +226,19 @@ func scriptCohorts(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("cohort and offset %s: got size and active %s, want %s", key, have, want[key])
 		}
 	}
+}
+
+// scriptStore: store FILE BUCKET starts a store of objects that speaks S3, with an
+// empty bucket, and writes its address to a file.
+func scriptStore(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 || neg {
+		ts.Fatalf("usage: store FILE BUCKET")
+	}
+	backend := s3mem.New()
+	ts.Check(backend.CreateBucket(args[1]))
+	server := httptest.NewServer(gofakes3.New(backend, gofakes3.WithLogger(gofakes3.DiscardLog())).Server())
+	ts.Defer(server.Close)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(server.URL), 0o600))
 }
 
 // scriptShiftJIS: shiftjis IN OUT writes a file in the encoding of Japanese

@@ -1,6 +1,7 @@
-// Package flightdrivers brings drivers of others for Arrow Flight SQL, for
-// tests that work as an analyst would: ADBC's for Python, and Apache Arrow's for
-// JDBC. Each is installed once, with pip and Maven, into the user's cache.
+// Package flightdrivers brings programs of others, for tests that work as an
+// analyst would: drivers for Arrow Flight SQL, ADBC's for Python and Apache
+// Arrow's for JDBC, and what reads Parquet in Python. Each is installed once,
+// with pip and Maven, into the user's cache.
 package flightdrivers
 
 import (
@@ -25,6 +26,10 @@ const (
 
 var packages = []string{"adbc-driver-flightsql==1.13.0", "adbc-driver-manager==1.13.0", "pyarrow==26.0.1"}
 
+// readers are what analysts read Parquet with. Spark is not among them: to
+// install and start it takes longer than everything else together.
+var readers = []string{"duckdb==2.0.0", "numpy==2.4.6", "pandas==3.1.1", "polars==2.1.0", "polars-runtime-32==2.1.0", "pyarrow==26.0.1"}
+
 func folder(name string, parts ...string) (string, error) {
 	cache, err := os.UserCacheDir()
 	sum := sha256.Sum256([]byte(strings.Join(parts, " ")))
@@ -43,12 +48,33 @@ func Jar() (string, error) {
 	return filepath.Join(dir, jarName), err
 }
 
+// ReadersPython is where Readers installs an interpreter that reads Parquet.
+func ReadersPython() (string, error) {
+	dir, err := folder("readers", readers...)
+	return filepath.Join(dir, "bin", "python"), err
+}
+
 // ADBC installs the driver for Python. It needs python3 with venv, and PyPI once.
 func ADBC() error {
 	program, err := Python()
 	if err != nil {
 		return err
 	}
+	return venv(program, packages)
+}
+
+// Readers installs what reads Parquet in Python. It needs python3 with venv, and
+// PyPI once.
+func Readers() error {
+	program, err := ReadersPython()
+	if err != nil {
+		return err
+	}
+	return venv(program, readers)
+}
+
+// venv makes the environment that an interpreter is of.
+func venv(program string, packages []string) error {
 	dir := filepath.Dir(filepath.Dir(program))
 	ready := filepath.Join(dir, "ready")
 	if _, err := os.Stat(ready); err == nil {

@@ -18,11 +18,13 @@
 package lake
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -127,7 +129,8 @@ func (l *Lake) sweep(m Manifest) error {
 	return err
 }
 
-// strays are the files of a run after the manifest's that did not finish. Any
+// strays are the files of a run after the manifest's that did not finish, and
+// of an Install that did not. Any
 // other Parquet file that no manifest names is ErrChanged: either somebody put
 // it there, or an old manifest, or none, stands in the place of the true one.
 // Nothing of the kind may be removed.
@@ -142,6 +145,12 @@ func (l *Lake) strays(m Manifest) (strays []string, err error) {
 	for _, m := range manifests {
 		for _, f := range m.Files {
 			named[f.Path] = true
+		}
+	}
+	brought := map[string]bool{incoming: true}
+	if m, err := l.parse(filepath.Join(l.dir, incoming)); err == nil {
+		for _, f := range m.Files {
+			brought[f.Path] = true
 		}
 	}
 	next := parquetName(m.Snapshot + 1)
@@ -161,7 +170,7 @@ func (l *Lake) strays(m Manifest) (strays []string, err error) {
 		case named[rel]:
 		case m.Snapshot > 0 && filepath.Dir(rel) == "snapshots" && name >= filepath.Base(l.snapshotPath(m.Snapshot)): // of a commit that was not
 			strays = append(strays, path)
-		case name == next, strings.HasSuffix(name, ".parquet.tmp"), strings.HasSuffix(name, ".json.tmp"):
+		case name == next, brought[rel], strings.HasSuffix(name, ".parquet.tmp"), strings.HasSuffix(name, ".json.tmp"):
 			strays = append(strays, path)
 		case strings.HasSuffix(name, ".parquet"):
 			return fmt.Errorf("read lake: %w: %s is not in manifest.json", ErrChanged, rel)
@@ -171,6 +180,9 @@ func (l *Lake) strays(m Manifest) (strays []string, err error) {
 	if err != nil {
 		return nil, err
 	}
+	slices.SortStableFunc(strays, func(a, b string) int { // incoming.json last: it explains the others
+		return cmp.Compare(strings.Count(filepath.Base(a), incoming), strings.Count(filepath.Base(b), incoming))
+	})
 	return strays, nil
 }
 

@@ -145,14 +145,18 @@ func (l *Lake) parse(path string) (m Manifest, err error) {
 	if err != nil {
 		return m, fmt.Errorf("read lake: %w", err)
 	}
+	return parse(text, filepath.Base(path))
+}
+
+func parse(text []byte, name string) (m Manifest, err error) {
 	if err := json.Unmarshal(text, &m); err != nil {
-		return m, fmt.Errorf("read lake: %w: %s: %w", ErrChanged, filepath.Base(path), err)
+		return m, fmt.Errorf("read lake: %w: %s: %w", ErrChanged, name, err)
 	}
 	switch {
 	case m.Snapshot < 1:
-		return m, fmt.Errorf("read lake: %w: %s has no snapshot", ErrChanged, filepath.Base(path))
+		return m, fmt.Errorf("read lake: %w: %s has no snapshot", ErrChanged, name)
 	case m.Format > format:
-		return m, fmt.Errorf("read lake: %s is of format %d, which a later version of the program wrote", filepath.Base(path), m.Format)
+		return m, fmt.Errorf("read lake: %s is of format %d, which a later version of the program wrote", name, m.Format)
 	case m.Format < format:
 		return m, fmt.Errorf("read lake: %w", ErrFormat)
 	}
@@ -167,6 +171,16 @@ func (l *Lake) check(m Manifest) error {
 		}
 	}
 	return nil
+}
+
+// Strays returns ErrChanged with a Parquet file that no manifest names and no
+// run that broke off explains. What a run left behind is no fault.
+func (l *Lake) Strays() error {
+	m, err := l.Manifest()
+	if err == nil {
+		_, err = l.strays(m)
+	}
+	return err
 }
 
 // Verify reads every file of a manifest and compares it with what was written.

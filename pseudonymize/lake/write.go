@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
@@ -429,11 +428,11 @@ func (w *Writer) commit(c Commit) (Manifest, error) {
 	if err := w.keepBase(); err != nil {
 		return m, err
 	}
-	text, err := json.MarshalIndent(m, "", "  ")
+	text, err := m.Text()
 	if err != nil {
 		return m, err
 	}
-	return m, writeDurably(w.lake.manifestPath(), append(text, '\n'), w.step)
+	return m, writeDurably(w.lake.manifestPath(), text, w.step)
 }
 
 // syncFolders makes the names of folders durable that may be new.
