@@ -51,3 +51,6 @@ func decodeSeq(cursor string) (ledger.Seq, error) {
 	}
 	return ledger.Seq(n), nil
 }
+
+// PlaceOf returns how far a cursor of our own payment-data API has read.
+func PlaceOf(cursor string) (ledger.Seq, error) { return decodeSeq(cursor) }

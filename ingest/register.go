@@ -62,9 +62,12 @@ type DayTotal struct {
 // TotalCheck is what a source said of a day beside what was read. An empty day
 // is the whole file, an empty kind all kinds.
 type TotalCheck struct {
-	Day, Kind          string
-	RowsTold, RowsRead int64
-	YenTold, YenRead   *int64 // nil where no yen were told
+	Day      string `json:"day"`
+	Kind     string `json:"kind"`
+	RowsTold int64  `json:"rows_told"`
+	RowsRead int64  `json:"rows_read"`
+	YenTold  *int64 `json:"yen_told,omitempty"` // nil where no yen were told
+	YenRead  *int64 `json:"yen_read,omitempty"`
 }
 
 // Agrees tells whether both are the same.

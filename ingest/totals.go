@@ -35,13 +35,18 @@ type tally struct {
 
 const dayMicros = 24 * 60 * 60 * 1_000_000
 
-func (t *tally) add(micros int64, kind string, yen int64) {
+// japaneseDay is the day in Japan of an instant, in days since 1970.
+func japaneseDay(micros int64) int32 {
 	shifted := micros + 9*60*60*1_000_000
 	day := shifted / dayMicros
 	if shifted < 0 && shifted%dayMicros != 0 {
 		day--
 	}
-	k := dayKind{int32(day), kind}
+	return int32(day)
+}
+
+func (t *tally) add(micros int64, kind string, yen int64) {
+	k := dayKind{japaneseDay(micros), kind}
 	if t.lastT == nil || k != t.last {
 		if t.days == nil {
 			t.days = map[dayKind]*total{}
