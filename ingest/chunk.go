@@ -39,14 +39,6 @@ type chunk struct {
 	hash hasher
 }
 
-// schema is that of the chunk's segments.
-func (c *chunk) schema() *arrow.Schema {
-	if c.set != nil {
-		return c.set.dataset.schema
-	}
-	return PaymentSchema
-}
-
 // dataset names the chunk's.
 func (c *chunk) dataset() string {
 	if c.set != nil {

@@ -139,7 +139,7 @@ func (r *run) enter(ctx context.Context, c *chunk, entries []Entry, cursor *stri
 			}
 		}
 		installed = []string{filepath.Join(r.segments, s.Path)}
-		if err := r.install(d, number); err != nil {
+		if err := r.install(d, s.Path); err != nil {
 			return s, run, fmt.Errorf("write segment: %w", err)
 		}
 		path := filepath.Join(r.identities, runName(number))

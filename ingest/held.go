@@ -15,13 +15,15 @@ import (
 	"meguri/pseudonymize/lake"
 )
 
-// holder writes the rows that a run of the pipeline holds: a file for each
-// dataset, named after the snapshot whose manifest will name it.
+// holder writes the rows that a run of the pipeline holds: a file for each file
+// that they come from, since a file has one dictionary for each column. It is
+// named after the snapshot whose manifest will name it.
 type holder struct {
 	dir      string
 	snapshot int64
 	kept     []lake.Held // of runs before, which are held on
-	files    map[string]*heldFile
+	open     *heldFile   // of the file that is being read; nil if none of its rows is held
+	files    []*heldFile
 }
 
 type heldFile struct {
@@ -35,7 +37,7 @@ func (im *Importer) heldPath(name string) string { return filepath.Join(im.held,
 
 // newHolder begins a run, and removes what a run that did not commit left.
 func (im *Importer) newHolder(snapshot int64) (*holder, error) {
-	h := &holder{dir: im.held, snapshot: snapshot, files: map[string]*heldFile{}}
+	h := &holder{dir: im.held, snapshot: snapshot}
 	left, err := filepath.Glob(filepath.Join(h.dir, fmt.Sprintf("%06d-*", snapshot)))
 	for _, path := range left {
 		err = errors.Join(err, os.Remove(path))
@@ -43,16 +45,19 @@ func (im *Importer) newHolder(snapshot int64) (*holder, error) {
 	return h, err
 }
 
+// next begins the rows of another file.
+func (h *holder) next() { h.open = nil }
+
 func (h *holder) add(dataset string, batch arrow.RecordBatch, unlinked, uncovered int64) error {
-	f := h.files[dataset]
+	f := h.open
 	if f == nil {
-		name := fmt.Sprintf("%06d-%s.arrow", h.snapshot, dataset)
+		name := fmt.Sprintf("%06d-%s-%d.arrow", h.snapshot, dataset, len(h.files)+1)
 		file, err := os.OpenFile(filepath.Join(h.dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 		if err != nil {
 			return fmt.Errorf("hold rows: %w", err)
 		}
 		f = &heldFile{Held: lake.Held{Dataset: dataset, File: name}, file: file, buffered: bufio.NewWriterSize(file, 1<<20)}
-		h.files[dataset] = f
+		h.files, h.open = append(h.files, f), f
 		if f.w, err = ipc.NewFileWriter(f.buffered, ipc.WithSchema(batch.Schema()), ipc.WithLZ4(), ipc.WithDictionaryDeltas(false)); err != nil {
 			return fmt.Errorf("hold rows: %w", err)
 		}
@@ -70,8 +75,7 @@ func (h *holder) add(dataset string, batch arrow.RecordBatch, unlinked, uncovere
 // names them.
 func (h *holder) end() ([]lake.Held, error) {
 	held := slices.Clone(h.kept)
-	for _, dataset := range sortedKeys(h.files) {
-		f := h.files[dataset]
+	for _, f := range h.files {
 		if err := errors.Join(f.w.Close(), f.buffered.Flush(), f.file.Sync(), f.file.Close()); err != nil {
 			return nil, fmt.Errorf("hold rows: %w", err)
 		}
@@ -87,16 +91,19 @@ func (h *holder) end() ([]lake.Held, error) {
 // committed removes the files that the lake's manifests name no more. What
 // cannot be removed now is removed by the next run.
 func (h *holder) committed(m lake.Manifest) {
-	entries, err := os.ReadDir(h.dir)
-	if err != nil {
-		return
-	}
+	_ = dropHeld(h.dir, m)
+	h.files = nil
+}
+
+// dropHeld removes the files that a manifest does not name.
+func dropHeld(dir string, m lake.Manifest) error {
+	entries, err := os.ReadDir(dir)
 	for _, e := range entries {
 		if !slices.ContainsFunc(m.Held, func(one lake.Held) bool { return one.File == e.Name() }) {
-			_ = os.Remove(filepath.Join(h.dir, e.Name()))
+			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
 		}
 	}
-	h.files = nil
+	return errors.Join(err, syncDir(dir))
 }
 
 // abort removes what does not count; it does nothing after committed.

@@ -84,6 +84,28 @@ func TestPipeline_HoldsWhatIsNotCovered(t *testing.T) {
 	}
 }
 
+// Rows of several segments are held in one run, though each has dictionaries of
+// its own.
+func TestPipeline_HoldsRowsOfSeveralSegments(t *testing.T) {
+	dir := t.TempDir()
+	im := open(t, dir)
+	p := pipeline(t, im, dir)
+	law := &some{covered: map[string]bool{}}
+	p.Basis = law
+	for i := range 3 {
+		r := paymentOf(fmt.Sprint("T", i), "a")
+		r.ShopID = fmt.Sprint("s", i)
+		add(t, im, "mitaka", r)
+	}
+	if got := runPipeline(t, p); got.Uncovered != 3 || got.Rows != 0 {
+		t.Fatalf("got %+v", got)
+	}
+	law.set("mitaka/a", true)
+	if got := runPipeline(t, p); got.Uncovered != 0 || got.Rows != 3 {
+		t.Errorf("got %+v", got)
+	}
+}
+
 // 突合: rows of a source whose persons must be linked wait for the link, and
 // are the resident's then, in every source.
 func TestPipeline_JoinsByLinks(t *testing.T) {

@@ -161,7 +161,7 @@ func (j *joiner) identify(ctx context.Context, source, id string, p *resident) e
 		}
 	}
 	p.Sex = cmp.Or(p.Sex, "unknown")
-	p.token = p.who.source + "\x1f" + p.who.id // no identifier has a control character
+	p.token = PersonID{p.who.source, p.who.id}.identity()
 	return nil
 }
 
@@ -341,6 +341,8 @@ func (w *words) add(word string) {
 	}
 	w.rows.Append(w.at)
 }
+
+func (w *words) null() { w.rows.AppendNull() }
 
 // array returns the column and ends the builder.
 func (w *words) array() arrow.Array {

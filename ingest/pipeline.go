@@ -34,6 +34,10 @@ type Pipeline struct {
 	Linked   []string // sources whose persons count only once they are linked
 	Anew     bool     // build the lake anew from all segments, with the present key
 	Now      func() time.Time
+	// Withdrawn says whose basis may have been taken back since a version of
+	// Basis; without it nothing of the lake is looked at again. It may be nil.
+	Withdrawn func(ctx context.Context, since string) (Withdrawn, error)
+
 	Progress func(rows, of int64)                   // may be nil
 	Report   func([]Processed, lake.Manifest) error // may be nil
 }
@@ -61,6 +65,7 @@ type Result struct {
 	Uncovered int64 // rows held for a legal basis, after the run
 	Snapshot  int64 // of the lake, after the run
 	Total     int64 // rows in the lake, of all datasets
+	Withdrawn int64 // rows that were erased from the lake, since nothing allows their use any more
 }
 
 // tableOf is the lake's table of a dataset.
@@ -78,7 +83,7 @@ func (p *Pipeline) Run(ctx context.Context) (Result, error) {
 }
 
 func (p *Pipeline) run(ctx context.Context) (_ Result, err error) {
-	r := &pipelineRun{Pipeline: p, plans: map[string]*pseudonymize.Plan{}, done: map[string]*Processed{}}
+	r := &pipelineRun{Pipeline: p, plans: map[string]*pseudonymize.Plan{}, done: map[string]*Processed{}, schemas: map[string]*arrow.Schema{}}
 	if r.tokens, err = pseudonymize.NewTokenizer(p.Keys); err != nil {
 		return Result{}, err
 	}
@@ -100,14 +105,24 @@ func (p *Pipeline) run(ctx context.Context) (_ Result, err error) {
 			r.writer.Abort()
 		}
 	}()
-	if p.Anew {
+	before, anew := r.writer.Base(), p.Anew
+	known := p.Basis.Version() + "/" + r.join.version
+	changed := before.Known != "" && before.Known != known
+	var back Withdrawn
+	if changed && p.Withdrawn != nil {
+		if back, err = p.Withdrawn(ctx, sinceOf(before)); err != nil {
+			return Result{}, err
+		}
+		anew = anew || back.Everyone // every row is asked about again
+	}
+	if anew {
 		r.writer.Anew()
+		r.before, r.erases = before, changed
 	}
 	base := r.writer.Base()
 	if base.Epoch != 0 && base.Epoch != p.Keys.Epoch() { // before the work, not at its end
 		return Result{}, lake.ErrEpoch
 	}
-	known := p.Basis.Version() + "/" + r.join.version
 	again := base.Known != known // a held row may go on now
 	segments = slices.DeleteFunc(segments, func(s Segment) bool {
 		_, in := slices.BinarySearch(base.Segments, s.Number)
@@ -122,15 +137,22 @@ func (p *Pipeline) run(ctx context.Context) (_ Result, err error) {
 		return Result{}, err
 	}
 	defer r.hold.abort()
-	if !again || p.Anew {
+	if !again || anew {
 		r.hold.kept = held
 		held = nil
 	}
-	if p.Anew { // segments have them all
+	if anew { // segments have them all
 		r.hold.kept = nil
 	}
 	if err := r.work(ctx, segments, held); err != nil {
 		return Result{}, err
+	}
+	if !anew {
+		if err := r.withdraw(ctx, back.Persons); err != nil {
+			return Result{}, fmt.Errorf("erase what was withdrawn: %w", err)
+		}
+	} else if back.Everyone {
+		r.withdrawn = max(0, rowsOf(before)-r.anew)
 	}
 	return r.commit(ctx, segments, known)
 }
@@ -145,9 +167,16 @@ type pipelineRun struct {
 	join   *joiner
 	hold   *holder
 
-	taken    int
-	rows     int64
-	excluded int64
+	before  lake.Manifest            // of a lake that is built anew
+	schemas map[string]*arrow.Schema // of the tables that were written
+
+	taken     int
+	rows      int64
+	excluded  int64
+	anew      int64 // rows of segments that were in the lake that is built anew
+	withdrawn int64
+	known     bool // the segment that is read was in that lake
+	erases    bool // something of the lake must be nowhere after the run
 }
 
 // plan is the policy of a dataset made ready, when the first row of it comes.
@@ -199,6 +228,7 @@ func (r *pipelineRun) work(ctx context.Context, segments []Segment, held []lake.
 			}
 		}
 		for _, s := range segments {
+			_, r.known = slices.BinarySearch(r.before.Segments, s.Number)
 			if err := r.segment(ctx, s, joined); err != nil {
 				return err
 			}
@@ -225,6 +255,7 @@ func (r *pipelineRun) work(ctx context.Context, segments []Segment, held []lake.
 	g.Go(func() error {
 		for m := range ready {
 			table, err := r.writer.Table(m.table, m.batch.Schema())
+			r.schemas[m.table] = m.batch.Schema()
 			if err == nil {
 				err = table.Write(m.batch)
 			}
@@ -242,6 +273,11 @@ func (r *pipelineRun) work(ctx context.Context, segments []Segment, held []lake.
 		return nil
 	})
 	err := g.Wait()
+	for _, table := range lake.Tables { // nobody is left in it
+		if table.Day == "" && r.schemas[table.Name] == nil {
+			r.writer.Remove(r.writer.Base().Table(table.Name)...)
+		}
+	}
 	for j := range joined { // what was made and not taken on
 		j.batch.Release()
 	}
@@ -305,6 +341,7 @@ func (r *pipelineRun) each(ctx context.Context, path, dataset string, joined cha
 		return err
 	}
 	schema := SchemaOf(dataset)
+	r.hold.next()
 	for whole, err := range OpenSegment(path) {
 		if err != nil {
 			return err
@@ -322,6 +359,9 @@ func (r *pipelineRun) each(ctx context.Context, path, dataset string, joined cha
 			}
 			if out == nil {
 				continue
+			}
+			if r.known {
+				r.anew += out.NumRows()
 			}
 			select {
 			case joined <- joint{tableOf(dataset), plan, out}:
@@ -388,7 +428,7 @@ func (r *pipelineRun) commit(ctx context.Context, segments []Segment, known stri
 	for dataset := range r.plans {
 		versions[tableOf(dataset)] = r.Policies[dataset].Version
 	}
-	m, err := r.writer.Commit(lake.Commit{Segments: numbers, Policies: versions, Epoch: r.Keys.Epoch(), At: r.Now(), Held: held, Known: known})
+	m, err := r.writer.Commit(lake.Commit{Segments: numbers, Policies: versions, Epoch: r.Keys.Epoch(), At: r.Now(), Held: held, Known: known, Erases: r.erases})
 	if err != nil {
 		return Result{}, err
 	}
@@ -408,17 +448,22 @@ func (r *pipelineRun) commit(ctx context.Context, segments []Segment, known stri
 }
 
 func (r *pipelineRun) result(m lake.Manifest) Result {
-	out := Result{Segments: r.taken, Rows: r.rows, Excluded: r.excluded, Snapshot: m.Snapshot}
-	for _, t := range lake.Tables {
-		if t.Day != "" { // residents and shops are attributes
-			out.Total += m.Rows(t.Name)
-		}
-	}
+	out := Result{Segments: r.taken, Rows: r.rows, Excluded: r.excluded, Snapshot: m.Snapshot, Total: rowsOf(m), Withdrawn: r.withdrawn}
 	for _, h := range m.Held {
 		out.Unlinked += h.Unlinked
 		out.Uncovered += h.Uncovered
 	}
 	return out
+}
+
+// rowsOf are the rows of a lake; residents and shops are attributes.
+func rowsOf(m lake.Manifest) (rows int64) {
+	for _, t := range lake.Tables {
+		if t.Day != "" {
+			rows += m.Rows(t.Name)
+		}
+	}
+	return rows
 }
 
 // ErrSegmentChanged: a segment is not what the importer wrote.

@@ -90,7 +90,13 @@ type draft struct {
 }
 
 // writeDraft writes a chunk's rows to a temporary file.
-func (im *Importer) writeDraft(c *chunk) (d draft, err error) {
+func (im *Importer) writeDraft(c *chunk) (draft, error) {
+	whole := c.batch()
+	defer whole.Release()
+	return im.writeRows(whole)
+}
+
+func (im *Importer) writeRows(whole arrow.RecordBatch) (d draft, err error) {
 	f, err := os.CreateTemp(im.segments, temporaryPrefix+"*")
 	if err != nil {
 		return d, err
@@ -103,12 +109,10 @@ func (im *Importer) writeDraft(c *chunk) (d draft, err error) {
 		}
 	}()
 	buffered := bufio.NewWriterSize(f, 1<<20)
-	w, err := ipc.NewFileWriter(buffered, ipc.WithSchema(c.schema()), ipc.WithLZ4())
+	w, err := ipc.NewFileWriter(buffered, ipc.WithSchema(whole.Schema()), ipc.WithLZ4())
 	if err != nil {
 		return d, err
 	}
-	whole := c.batch()
-	defer whole.Release()
 	for from := int64(0); from < whole.NumRows(); from += segmentBatchRows {
 		part := whole.NewSlice(from, min(from+segmentBatchRows, whole.NumRows()))
 		err := w.Write(part)
@@ -133,11 +137,11 @@ func (im *Importer) writeDraft(c *chunk) (d draft, err error) {
 	return d, f.Close()
 }
 
-// install gives a draft its number and makes the name durable. It never puts
+// install gives a draft its name and makes the name durable. It never puts
 // a file in another's place: a writer that lost its database connection, and
 // with it the lock on numbers, must not destroy what the next writer committed.
-func (im *Importer) install(d draft, number int64) error {
-	path := filepath.Join(im.segments, segmentName(number))
+func (im *Importer) install(d draft, name string) error {
+	path := filepath.Join(im.segments, name)
 	switch err := os.Link(d.path, path); {
 	case errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("%s is there already: a crash of another process left it; run again, and it is removed: %w", path, err)

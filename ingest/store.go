@@ -1,7 +1,9 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
+	"strings"
 	"time"
 
 	"meguri/ingest/index"
@@ -26,6 +28,11 @@ type Store interface {
 	// nothing can be committed.
 	Sweep(ctx context.Context, fn func(files map[string]bool) error) error
 
+	// ReplaceSegment registers a segment's new file, rows, sum, times and bytes
+	// in the place of the old one, and tells whether the old one still stood
+	// there. Number, import and dataset stay.
+	ReplaceSegment(ctx context.Context, old string, s Segment) (replaced bool, err error)
+
 	// Segments returns the registered segments by number.
 	Segments(ctx context.Context) ([]Segment, error)
 
@@ -48,6 +55,9 @@ type Store interface {
 	PutLinks(ctx context.Context, links []Link) error
 	Links(ctx context.Context) ([]Link, error)
 
+	// ErasePersons deletes persons and all links from and to them, at once.
+	ErasePersons(ctx context.Context, persons []PersonID) error
+
 	Register
 }
 
@@ -62,6 +72,20 @@ type Link struct {
 	At       time.Time `json:"-"`
 	By       string    `json:"-"` // who linked them
 }
+
+// PersonID is by what a source knows a person.
+type PersonID struct {
+	Source string `json:"source"`
+	ID     string `json:"id"`
+}
+
+func (p PersonID) compare(o PersonID) int {
+	return cmp.Or(strings.Compare(p.Source, o.Source), strings.Compare(p.ID, o.ID))
+}
+
+// identity is what tokens of a person are made of: no identifier has a control
+// character.
+func (p PersonID) identity() string { return p.Source + "\x1f" + p.ID }
 
 // Batch is what one transaction of the store takes.
 type Batch struct {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -123,11 +124,15 @@ func (p *program) pipeline(ctx context.Context, a *app, importer *ingest.Importe
 	if err != nil {
 		return err
 	}
+	desk, err := a.consents(ctx)
+	if err != nil {
+		return err
+	}
 	roomy()
 	bar := p.progress("pseudonymize")
 	run := &ingest.Pipeline{
 		Importer: importer, Lake: a.lake(), City: a.config.CityCode, Keys: keys, Policies: policies, Basis: basis, Linked: a.config.Linked,
-		Anew: anew, Now: time.Now,
+		Anew: anew, Now: time.Now, Withdrawn: p.withdrawn(desk),
 		Progress: func(rows, of int64) { bar.show(rows, of, rows, "rows") },
 		Report:   p.evidence,
 	}
@@ -138,6 +143,9 @@ func (p *program) pipeline(ctx context.Context, a *app, importer *ingest.Importe
 	}
 	numbers.Fprintf(p.stdout, "lake: snapshot %d, %d rows (%d new, %d of test users left out)\n",
 		result.Snapshot, result.Total, result.Rows, result.Excluded)
+	if result.Withdrawn > 0 {
+		numbers.Fprintf(p.stdout, "withdrawn: %d rows erased from the lake, since no consent or other basis covers them any more\n", result.Withdrawn)
+	}
 	if result.Uncovered > 0 {
 		numbers.Fprintf(p.stdout, "held: %d rows that no consent or other basis covers for the purpose %q: see \"meguri consent\" and \"meguri basis\"\n",
 			result.Uncovered, p.config.Purpose)
@@ -177,10 +185,30 @@ func (p *program) evidence(all []ingest.Processed, m lake.Manifest) error {
 }
 
 // lawful answers the pipeline from the log of consents.
-type lawful struct{ *consent.Coverage }
+type lawful struct {
+	*consent.Coverage
+	ended int // texts and bases that are over, which no entry of the log tells
+}
 
 // Version implements ingest.Basis.
-func (l lawful) Version() string { return fmt.Sprintf("%s %d", l.Purpose, l.Last) }
+func (l lawful) Version() string { return fmt.Sprintf("%s %d %d", l.Purpose, l.Last, l.ended) }
+
+// withdrawn asks the log whose basis was taken back since a version.
+func (p *program) withdrawn(desk *consent.Desk) func(context.Context, string) (ingest.Withdrawn, error) {
+	return func(ctx context.Context, since string) (ingest.Withdrawn, error) {
+		var number, ended int64
+		version, ok := strings.CutPrefix(since, p.config.Purpose+" ")
+		if n, err := fmt.Sscan(version, &number, &ended); !ok || n < 2 || err != nil {
+			return ingest.Withdrawn{Everyone: true}, nil // of another purpose, or of an earlier version of the program
+		}
+		c, err := desk.ChangedSince(ctx, number)
+		w := ingest.Withdrawn{Everyone: c.Everyone}
+		for _, who := range c.Persons {
+			w.Persons = append(w.Persons, ingest.PersonID{Source: who.Source, ID: who.ID})
+		}
+		return w, err
+	}
+}
 
 // basis takes a snapshot of what may be used for the configured purpose, after
 // the registry's new consents were carried over to the log.
@@ -203,5 +231,23 @@ func (p *program) basis(ctx context.Context, a *app) (ingest.Basis, error) {
 		return nil, fmt.Errorf("the data are pseudonymized for the purpose %q, which is not published yet: "+
 			"\"meguri purpose add\" and \"meguri purpose publish\" it, or name another with --purpose: %w", p.config.Purpose, err)
 	}
-	return lawful{coverage}, err
+	if err != nil {
+		return nil, err
+	}
+	register, err := desk.Register(ctx)
+	if err != nil {
+		return nil, err
+	}
+	today, ended := consent.Day(time.Now()), 0
+	for _, t := range register.Texts {
+		if t.EndsOn < today {
+			ended++
+		}
+	}
+	for _, b := range register.Bases {
+		if b.Until < today {
+			ended++
+		}
+	}
+	return lawful{coverage, ended}, nil
 }

@@ -10,21 +10,42 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"meguri/api"
+	"meguri/ingest"
 	"meguri/ingest/consent"
 	"meguri/ingest/consent/rights"
+	"meguri/ledger/registry"
 )
 
-// erasers are all that can delete something, in this program.
-func (a *app) erasers(desk *consent.Desk) []rights.Eraser {
+// erasers are all that can delete something, in this program. Within a stage
+// they go in this order.
+func (p *program) erasers(ctx context.Context, a *app, desk *consent.Desk, importer *ingest.Importer) ([]rights.Eraser, error) {
+	store, err := a.ledger(ctx)
+	if err != nil {
+		return nil, err
+	}
+	places := &ingest.Eraser{Importer: importer, Lake: a.lake(), City: a.config.CityCode, Keys: sync.OnceValues(p.readKeys), Linked: a.config.Linked, Now: time.Now}
 	return []rights.Eraser{
+		rights.LakeOf(places),
+		rights.SegmentsOf(places),
 		rights.RecordsOf(desk),
 		rights.FilesOf("quarantine", filepath.Join(a.config.Dir, "personal", "quarantine")),
-	}
+		rights.RegistryOf(a.config.Provider,
+			func(ctx context.Context, id string) (bool, error) {
+				r, err := store.Resident(ctx, id)
+				if errors.Is(err, registry.ErrNotFound) {
+					return false, nil
+				}
+				return r.ErasedAt.IsZero(), err
+			},
+			func(ctx context.Context, ids []string) error { return store.EraseResidents(ctx, time.Now(), ids...) }),
+		rights.AttributesOf(places),
+	}, nil
 }
 
 func (a *app) receiptKeyPath() string { return filepath.Join(a.config.Dir, "keys", "receipts.pem") }
@@ -38,9 +59,17 @@ func (a *app) receiptKey() (ed25519.PrivateKey, error) {
 	return readSigningKey(a.receiptKeyPath())
 }
 
-func (a *app) shredder(desk *consent.Desk) (*rights.Shredder, error) {
+func (p *program) shredder(ctx context.Context, a *app, desk *consent.Desk) (*rights.Shredder, error) {
 	key, err := a.receiptKey()
-	return &rights.Shredder{Consents: desk, Erasers: a.erasers(desk), Key: key}, err
+	if err != nil {
+		return nil, err
+	}
+	importer, err := a.importer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	erasers, err := p.erasers(ctx, a, desk, importer)
+	return &rights.Shredder{Consents: desk, Erasers: erasers, Key: key, Same: rights.SameOf(importer)}, err
 }
 
 // retention reads the document of the data folder, or the one of the program.
@@ -76,7 +105,7 @@ func (p *program) retentionCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			shredder, err := a.shredder(desk)
+			shredder, err := p.shredder(ctx, a, desk)
 			if err != nil {
 				return err
 			}
@@ -108,7 +137,7 @@ func (p *program) retentionCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			shredder, err := a.shredder(desk)
+			shredder, err := p.shredder(ctx, a, desk)
 			if err != nil {
 				return err
 			}

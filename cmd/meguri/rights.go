@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"meguri/ingest"
 	"meguri/ingest/consent"
 	"meguri/ingest/consent/rights"
 	"meguri/ledger"
@@ -213,7 +214,7 @@ func (a *app) sources(ctx context.Context, desk *consent.Desk) ([]rights.Source,
 			}
 		})
 	}
-	return []rights.Source{
+	sources := []rights.Source{
 		ours("registry", func(id string) ([]rights.Row, error) {
 			r, err := store.Resident(ctx, id)
 			if errors.Is(err, registry.ErrNotFound) {
@@ -253,10 +254,14 @@ func (a *app) sources(ctx context.Context, desk *consent.Desk) ([]rights.Source,
 			return rows, nil
 		}),
 		rights.Attributes(importer),
-		rights.Records(importer),
+		rights.Records(importer, ingest.PaymentDataset),
 		rights.Consents(desk),
 		rights.Provisions(desk),
-	}, nil
+	}
+	for _, d := range ingest.Datasets() {
+		sources = append(sources, rights.Records(importer, d.Name))
+	}
+	return sources, nil
 }
 
 func (p *program) rightsErase() *cobra.Command {
@@ -276,7 +281,7 @@ func (p *program) rightsErase() *cobra.Command {
 			case r.Identity == "":
 				return fmt.Errorf("request %s: %w", r.ID, rights.ErrIdentity)
 			}
-			shredder, err := a.shredder(desk)
+			shredder, err := p.shredder(ctx, a, desk)
 			if err != nil {
 				return err
 			}

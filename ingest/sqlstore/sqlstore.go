@@ -133,6 +133,24 @@ func (s *Store) SwapRuns(ctx context.Context, others []index.Run, seal func() (i
 	})
 }
 
+// ReplaceSegment registers a segment's new file; see ingest.Store.
+func (s *Store) ReplaceSegment(ctx context.Context, old string, v ingest.Segment) (replaced bool, err error) {
+	err = s.db.InTx(ctx, func(tx *sql.Tx) error {
+		if err := s.lock(ctx, tx); err != nil {
+			return err
+		}
+		result, err := tx.ExecContext(ctx, s.sql.Get("replace_segment"), v.Path, v.Rows, v.AmountYen, v.FirstAt.UnixMicro(), v.LastAt.UnixMicro(),
+			v.Bytes, v.Number, old)
+		if err != nil {
+			return err
+		}
+		n, err := result.RowsAffected()
+		replaced = n == 1
+		return err
+	})
+	return replaced, err
+}
+
 // lock keeps other writers of segments out until the transaction ends.
 func (s *Store) lock(ctx context.Context, tx *sql.Tx) error {
 	if s.db.Dialect != sqldb.Postgres {
@@ -255,6 +273,25 @@ func (s *Store) PutLinks(ctx context.Context, links []ingest.Link) error {
 		}
 		_, err = tx.ExecContext(ctx, s.sql.Get("insert_links"), links[0].At.UnixMicro(), links[0].By, string(document))
 		return err
+	})
+}
+
+// ErasePersons deletes persons and their links; see ingest.Store.
+func (s *Store) ErasePersons(ctx context.Context, persons []ingest.PersonID) error {
+	if len(persons) == 0 {
+		return nil
+	}
+	document, err := json.Marshal(persons)
+	if err != nil {
+		return err
+	}
+	return s.db.InTx(ctx, func(tx *sql.Tx) error {
+		for _, statement := range []string{"delete_links", "delete_persons"} {
+			if _, err := tx.ExecContext(ctx, s.sql.Get(statement), string(document)); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

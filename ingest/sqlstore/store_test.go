@@ -41,6 +41,8 @@ func testStore(t *testing.T, fresh func(*testing.T) *sqldb.DB) {
 		"writers take turns":                    writersTakeTurns,
 		"a sweep sees all segments":             sweepSees,
 		"persons and shops are replaced":        replaced,
+		"a segment's file is replaced":          segmentReplaced,
+		"persons are erased with their links":   personsErased,
 		"an import is registered twice":         importTwice,
 		"quarantine files are settled once":     settledOnce,
 		"checkpoints come and go":               checkpoints,
@@ -108,6 +110,70 @@ func registered(t *testing.T, s *sqlstore.Store) {
 	}
 	if err := s.Commit(ctx, ingest.Batch{Seal: wrong}); err == nil {
 		t.Error("a segment with another number of rows than identities was registered")
+	}
+}
+
+// segmentReplaced: a file takes another's place once, also with no row left, and
+// its number is not given away.
+func segmentReplaced(t *testing.T, s *sqlstore.Store) {
+	ctx := context.Background()
+	for range 2 {
+		if err := s.Commit(ctx, ingest.Batch{Seal: seal(10)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	epoch := time.UnixMicro(0).UTC()
+	empty := ingest.Segment{Number: 2, Path: "000002-2.arrow", FirstAt: epoch, LastAt: epoch, Bytes: 3}
+	for round, want := range []bool{true, false} {
+		if done, err := s.ReplaceSegment(ctx, "000002.arrow", empty); err != nil || done != want {
+			t.Errorf("round %d: %v, %v", round, done, err)
+		}
+	}
+	empty.ImportID, empty.Dataset = "i", ingest.PaymentDataset
+	segments, err := s.Segments(ctx)
+	if err != nil || len(segments) != 2 || segments[0].Rows != 10 || segments[1] != empty {
+		t.Errorf("got %+v, %v", segments, err)
+	}
+	if err := s.Commit(ctx, ingest.Batch{Seal: seal(10)}); err != nil {
+		t.Fatal(err)
+	}
+	if segments, err = s.Segments(ctx); err != nil || len(segments) != 3 || segments[2].Number != 3 {
+		t.Errorf("got %+v, %v", segments, err)
+	}
+	if runs, err := s.Runs(ctx); err != nil || len(runs) != 3 {
+		t.Errorf("identities must stay: %+v, %v", runs, err)
+	}
+}
+
+func personsErased(t *testing.T, s *sqlstore.Store) {
+	ctx := context.Background()
+	people := []ingest.Person{{Source: "a", ID: "1", Sex: "unknown"}, {Source: "a", ID: "2", Sex: "unknown"}, {Source: "b", ID: "1", Sex: "unknown"}}
+	if _, err := s.PutPersons(ctx, people); err != nil {
+		t.Fatal(err)
+	}
+	links := []ingest.Link{{Source: "b", PersonID: "1", ToSource: "a", ToID: "2", By: "x"}, {Source: "b", PersonID: "9", ToSource: "a", ToID: "1", By: "x"},
+		{Source: "a", PersonID: "1", By: "x"}, {Source: "c", PersonID: "1", ToSource: "b", ToID: "2", By: "x"}}
+	if err := s.PutLinks(ctx, links); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.ErasePersons(ctx, []ingest.PersonID{{Source: "a", ID: "1"}, {Source: "z", ID: "1"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.ErasePersons(ctx, nil); err != nil {
+		t.Error(err)
+	}
+	left, err := s.Persons(ctx, "a", "", 10)
+	if err != nil || len(left) != 1 || left[0].ID != "2" {
+		t.Errorf("got %+v, %v", left, err)
+	}
+	if left, err = s.Persons(ctx, "b", "", 10); err != nil || len(left) != 1 {
+		t.Errorf("got %+v, %v", left, err)
+	}
+	rest, err := s.Links(ctx)
+	if err != nil || len(rest) != 2 || rest[0].Number != 1 || rest[1].Number != 4 {
+		t.Errorf("got %+v, %v", rest, err)
 	}
 }
 

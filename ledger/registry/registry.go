@@ -34,6 +34,7 @@ type Resident struct {
 	ConsentID    string // what the resident agreed to; stands on every row kept
 	Test         bool   // staff and test users are left out of every statistic
 	RegisteredAt time.Time
+	ErasedAt     time.Time // when all of the above but ID and RegisteredAt was emptied; zero if it was not
 }
 
 // Shop takes payments. Merchant is the business behind it, which may have
@@ -88,7 +89,8 @@ type Store interface {
 	// PutResidents adds residents, or returns ErrConflict when one of them is
 	// registered with other content.
 	PutResidents(ctx context.Context, residents ...Resident) error
-	// Residents returns up to limit residents in ID order, after the given ID.
+	// Residents returns up to limit residents in ID order, after the given ID,
+	// without those who were erased.
 	Residents(ctx context.Context, after string, limit int) ([]Resident, error)
 	Resident(ctx context.Context, id string) (Resident, error)
 

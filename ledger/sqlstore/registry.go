@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"meguri/ledger"
 	"meguri/ledger/programme"
@@ -63,10 +64,26 @@ func (s *Store) Resident(ctx context.Context, id string) (registry.Resident, err
 }
 
 func scanResident(scan scanner) (r registry.Resident, err error) {
-	var at int64
-	err = scan(&r.ID, &r.Name, &r.Phone, &r.BornOn, &r.Sex, &r.Area, &r.ConsentID, &r.Test, &at)
+	var at, erased int64
+	err = scan(&r.ID, &r.Name, &r.Phone, &r.BornOn, &r.Sex, &r.Area, &r.ConsentID, &r.Test, &at, &erased)
 	r.RegisteredAt = instant(at)
+	if erased != 0 {
+		r.ErasedAt = instant(erased)
+	}
 	return r, err
+}
+
+// EraseResidents empties what is known of residents (消去). Their numbers stay,
+// and so does every posting; one that was erased cannot be registered again.
+func (s *Store) EraseResidents(ctx context.Context, at time.Time, ids ...string) error {
+	return s.inTx(ctx, func(p *prepared) error {
+		for _, id := range ids {
+			if err := p.exec(ctx, "erase_resident", micros(at), id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // PutShops implements registry.Store.

@@ -196,6 +196,34 @@ func TestRegistry_KeepsWhatItIsGiven(t *testing.T) {
 	})
 }
 
+// Act 35: of an erased resident nothing stays but the number, and it cannot be
+// registered again.
+func TestRegistry_ErasesResidents(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *sqlstore.Store, _ *sqldb.DB) {
+		ctx, at := context.Background(), time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC)
+		hanako := registry.Resident{ID: "r-1", Name: "巡 花子", Phone: "+819012345678", BornOn: "1984-05-12", Sex: registry.Female, Area: "下連雀", ConsentID: "c-1", RegisteredAt: at}
+		taro := registry.Resident{ID: "r-2", Name: "巡 太郎", Sex: registry.Male, RegisteredAt: at}
+		if err := s.PutResidents(ctx, hanako, taro); err != nil {
+			t.Fatal(err)
+		}
+		for hours := range 2 { // again changes nothing
+			if err := s.EraseResidents(ctx, at.Add(time.Duration(1+hours)*time.Hour), "r-1", "r-9"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := registry.Resident{ID: "r-1", Sex: registry.Unknown, RegisteredAt: at, ErasedAt: at.Add(time.Hour)}
+		if got, err := s.Resident(ctx, "r-1"); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v, %v, want %+v", got, err, want)
+		}
+		if all, err := s.Residents(ctx, "", 10); err != nil || len(all) != 1 || all[0].ID != "r-2" {
+			t.Errorf("the list has %+v, %v", all, err)
+		}
+		if err := s.PutResidents(ctx, hanako); !errors.Is(err, registry.ErrConflict) {
+			t.Errorf("registered again: %v", err)
+		}
+	})
+}
+
 // Whoever changes the past, past the triggers too, is told by verify.
 func TestVerify_NamesTheFirstFault(t *testing.T) {
 	drop := map[sqldb.Dialect]string{

@@ -45,7 +45,8 @@ type Manifest struct {
 	Policies map[string]string `json:"policies"` // version of the policy that each table was last written with
 	Segments []int64           `json:"segments"` // segments of the personal plane that are in
 	Held     []Held            `json:"held,omitempty"`
-	Known    string            `json:"known,omitempty"` // of what was known of links and legal bases when rows were held
+	Known    string            `json:"known,omitempty"`  // of what was known of links and legal bases when rows were held
+	Erased   int64             `json:"erased,omitempty"` // the last snapshot in which rows of before were erased: those before it must go
 	Files    []File            `json:"files"`
 }
 

@@ -73,14 +73,21 @@ func (l *Lake) readFile(ctx context.Context, f File, columns []string, fn func(a
 // rows that were dropped.
 func (w *Writer) Rewrite(ctx context.Context, table string, schema *arrow.Schema, files []File,
 	drop func(arrow.RecordBatch) ([]bool, error)) (dropped int64, err error) {
+	seen := map[string]bool{}
+	for _, f := range files {
+		if f.Table != table || w.gone[f.Path] || seen[f.Path] {
+			return 0, fmt.Errorf("rewrite lake: %s is not a file of %s, or was taken before", f.Path, table)
+		}
+		seen[f.Path] = true
+	}
 	t, err := w.Table(table, schema)
 	if err != nil {
 		return 0, err
 	}
+	if t.day < 0 && len(files) != len(w.base.Table(table)) {
+		return 0, fmt.Errorf("rewrite lake: %s is written whole, and not all of its files were given", table)
+	}
 	for _, f := range files {
-		if f.Table != table || w.gone[f.Path] {
-			return dropped, fmt.Errorf("rewrite lake: %s is not a file of %s, or was taken before", f.Path, table)
-		}
 		err := w.lake.Read(ctx, f, nil, func(batch arrow.RecordBatch) error {
 			whole := conform(batch, schema)
 			defer whole.Release()
@@ -195,10 +202,29 @@ func (l *Lake) Expire(before time.Time) ([]File, error) {
 	if err := l.sweep(all[len(all)-1]); err != nil {
 		return nil, err
 	}
+	return l.expire(all, func(m Manifest) bool { return m.At.Before(before) })
+}
+
+// forget removes the snapshots that an erasure does not let stay.
+func (l *Lake) forget(m Manifest) error {
+	if m.Erased == 0 {
+		return nil
+	}
+	all, err := l.Snapshots()
+	if err != nil {
+		return err
+	}
+	_, err = l.expire(all, func(old Manifest) bool { return old.Snapshot < m.Erased })
+	return err
+}
+
+// expire removes the manifests that are due, but for the present one, and the
+// files that only they name.
+func (l *Lake) expire(all []Manifest, due func(Manifest) bool) ([]File, error) {
 	stay := map[string]bool{}
 	var old []Manifest
 	for i, m := range all {
-		if i < len(all)-1 && m.At.Before(before) {
+		if i < len(all)-1 && due(m) {
 			old = append(old, m)
 			continue
 		}

@@ -104,6 +104,9 @@ func (l *Lake) Begin(city string) (*Writer, error) {
 	if err == nil {
 		err = l.sweep(m)
 	}
+	if err == nil {
+		err = l.forget(m)
+	}
 	if err != nil {
 		unlock()
 		return nil, err
@@ -373,6 +376,10 @@ type Commit struct {
 	// Held and Known take the place of the manifest's, unless Known is empty.
 	Held  []Held
 	Known string
+
+	// Erases has no snapshot of before stay, since rows that this one leaves out
+	// must be nowhere.
+	Erases bool
 }
 
 // Commit makes the rows part of the lake, in one step. It returns ErrEpoch
@@ -383,8 +390,9 @@ func (w *Writer) Commit(c Commit) (Manifest, error) {
 		w.Abort()
 		return Manifest{}, fmt.Errorf("commit lake: %w", err)
 	}
+	err = w.lake.forget(m) // the next Begin goes on if this is broken off
 	w.end()
-	return m, nil
+	return m, err
 }
 
 func (w *Writer) commit(c Commit) (Manifest, error) {
@@ -409,6 +417,9 @@ func (w *Writer) commit(c Commit) (Manifest, error) {
 	maps.Copy(m.Policies, c.Policies)
 	if c.Known != "" {
 		m.Held, m.Known = c.Held, c.Known
+	}
+	if c.Erases {
+		m.Erased = m.Snapshot
 	}
 	m.Files = slices.DeleteFunc(slices.Clone(m.Files), func(f File) bool { return w.gone[f.Path] })
 	for _, name := range slices.Sorted(maps.Keys(w.tables)) {

@@ -246,18 +246,25 @@ func Attributes(im Imported) Source {
 	})
 }
 
-// Records are a person's rows in the importer's segments.
-func Records(im Imported) Source {
+// Records are a person's rows of a dataset in the importer's segments.
+func Records(im Imported, dataset string) Source {
+	name := "records"
+	if dataset != ingest.PaymentDataset {
+		name = dataset + "s"
+	}
 	return SourceFunc(func(ctx context.Context, p consent.Person) (string, iter.Seq2[Row, error]) {
-		return "records", func(yield func(Row, error) bool) {
+		return name, func(yield func(Row, error) bool) {
 			segments, err := im.Segments(ctx)
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			schema := ingest.PaymentSchema
+			schema := ingest.SchemaOf(dataset)
 			source, person := schema.FieldIndices("source")[0], schema.FieldIndices("person_id")[0]
 			for _, s := range segments {
+				if s.Dataset != dataset {
+					continue
+				}
 				for batch, err := range ingest.OpenSegment(s.Path) {
 					if err == nil {
 						err = ctx.Err()

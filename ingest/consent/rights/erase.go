@@ -105,6 +105,9 @@ func (t *Tally) gone(e Eraser, o Order) []Gone {
 				g.Rule = c.Rule
 			}
 		}
+		if r, ok := e.(interface{ Rule() string }); ok && g.Rule == "" {
+			g.Rule = r.Rule()
+		}
 		all = append(all, g)
 	}
 	slices.SortFunc(all, func(a, b Gone) int { return strings.Compare(a.Dataset, b.Dataset) })
@@ -135,6 +138,7 @@ type Shredder struct {
 	Consents *consent.Desk
 	Erasers  []Eraser
 	Key      ed25519.PrivateKey
+	Same     func(ctx context.Context, persons []consent.Person) ([]consent.Person, error) // with their other numbers; may be nil
 }
 
 // concerned are the erasers of an order, by stage; it fails when a place has none.
@@ -190,6 +194,12 @@ func (s *Shredder) Run(ctx context.Context, o Order) (Signed, error) {
 	}
 	if len(s.Key) != ed25519.PrivateKeySize {
 		return Signed{}, ErrNoKey
+	}
+	if s.Same != nil && len(o.Persons) > 0 { // now, since links go too
+		var err error
+		if o.Persons, err = s.Same(ctx, o.Persons); err != nil {
+			return Signed{}, err
+		}
 	}
 	o.ID, o.At, o.Key = "d-"+strings.ToLower(rand.Text()[:12]), s.Consents.Now().UTC(), make([]byte, 32)
 	_, _ = rand.Read(o.Key) // it never fails

@@ -24,7 +24,7 @@ type Receipt struct {
 	Reason   string    `json:"reason"`
 	Request  string    `json:"request,omitempty"`
 	By       string    `json:"by"`
-	Persons  int       `json:"persons"` // 0 when it was by age
+	Persons  int       `json:"persons"` // numbers under which persons were known; 0 when it was by age
 	Began    time.Time `json:"began"`
 	Ended    time.Time `json:"ended"`
 	Gone     []Gone    `json:"gone"`

@@ -1,0 +1,86 @@
+package lake_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"meguri/pseudonymize/lake"
+)
+
+// What a commit erases is in no snapshot of before, nor on the disk; a run that
+// was broken off before they went is ended by the next.
+func TestCommit_ErasesWhatWasBefore(t *testing.T) {
+	l := lake.Open(t.TempDir())
+	before := runAt(t, l, 0, 1, payment(1, day(2026, 3, 1)), payment(2, day(2026, 4, 1)))
+	runAt(t, l, 1, 2, payment(3, day(2026, 5, 1)))
+	kept, err := os.ReadFile(filepath.Join(l.Dir(), "snapshots", "000001.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := l.Paths(before, "payments")[0]
+	bytes, err := os.ReadFile(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := begin(t, l)
+	w.Remove(before.Files[0])
+	m, err := w.Commit(lake.Commit{At: now, Erases: true})
+	if err != nil || m.Erased != m.Snapshot || m.Rows("payments") != 2 {
+		t.Fatalf("got %+v, %v", m, err)
+	}
+	gone := func(when string) {
+		t.Helper()
+		if all, err := l.Snapshots(); err != nil || len(all) != 1 {
+			t.Errorf("%s: %d snapshots stay, %v", when, len(all), err)
+		}
+		if _, err := os.Stat(old); err == nil {
+			t.Errorf("%s: the file is there", when)
+		}
+	}
+	gone("erased")
+	// As if the power had gone before they were removed.
+	for path, text := range map[string][]byte{filepath.Join(l.Dir(), "snapshots", "000001.json"): kept, old: bytes} {
+		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, text, 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin(t, l).Abort()
+	gone("begun again")
+	// Snapshots of after it are kept as ever.
+	runAt(t, l, 2, 3, payment(4, day(2026, 5, 2)))
+	begin(t, l).Abort()
+	if all, err := l.Snapshots(); err != nil || len(all) != 2 {
+		t.Errorf("%d snapshots, %v", len(all), err)
+	}
+}
+
+// A file is rewritten once, and with it all others of a table that is written
+// whole.
+func TestRewrite_RefusesAFileTwice(t *testing.T) {
+	l := lake.Open(t.TempDir())
+	m := run(t, l, 1, payment(1, day(2026, 3, 1)), payment(2, day(2026, 4, 1)))
+	schema, err := l.SchemaOf(m.Files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := func(b arrow.RecordBatch) ([]bool, error) { return slices.Repeat([]bool{true}, int(b.NumRows())), nil }
+	w := begin(t, l)
+	defer w.Abort()
+	if _, err := w.Rewrite(context.Background(), "payments", schema, []lake.File{m.Files[0], m.Files[0]}, all); err == nil {
+		t.Error("a file was taken twice")
+	}
+	if n, err := w.Rewrite(context.Background(), "payments", schema, m.Files[:1], all); err != nil || n != 1 {
+		t.Errorf("got %d, %v", n, err)
+	}
+	if _, err := w.Rewrite(context.Background(), "payments", schema, m.Files[:1], all); err == nil {
+		t.Error("a file was taken again")
+	}
+}
