@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"meguri/ingest"
+	"meguri/pseudonymize"
 	"meguri/pseudonymize/lake"
 )
 
@@ -246,5 +247,44 @@ func TestPipeline_AnewIsTheSameLake(t *testing.T) {
 	}
 	if !slices.Equal(text(before), text(after)) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(text(after), "\n"), strings.Join(text(before), "\n"))
+	}
+}
+
+// TestPipeline_RekeyLeavesNoTokenOfBefore: the lake that is built anew with
+// another key has the same rows, and shares no token with the one before (P6).
+func TestPipeline_RekeyLeavesNoTokenOfBefore(t *testing.T) {
+	dir := t.TempDir()
+	im := open(t, dir)
+	p := pipeline(t, im, dir)
+	put(t, im, []ingest.Person{hanako}, []ingest.Shop{bakery})
+	add(t, im, "mitaka", combined()...)
+	runPipeline(t, p)
+	tokens := func() (rows int, all map[string]bool) {
+		list, _, _ := lakeContent(t, p.Lake)
+		all = map[string]bool{}
+		for _, row := range list {
+			for column, v := range row {
+				if strings.HasSuffix(column, "_token") && v != "(null)" {
+					all[v] = true
+				}
+			}
+		}
+		return len(list), all
+	}
+	rows, before := tokens()
+	keys, err := pseudonymize.NewKeyset()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Keys, p.Anew = keys, true
+	runPipeline(t, p)
+	again, after := tokens()
+	if again != rows || len(after) != len(before) || len(after) < 6 {
+		t.Errorf("%d rows with %d tokens, %d with %d before", again, len(after), rows, len(before))
+	}
+	for token := range after {
+		if before[token] {
+			t.Errorf("the token %s is in both", token)
+		}
 	}
 }

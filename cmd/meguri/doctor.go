@@ -18,7 +18,7 @@ import (
 )
 
 // handlers are the commands that handle raw personal data by the stream.
-var handlers = []string{"meguri serve", "meguri pipeline", "meguri import", "meguri demo", "meguri lake rebuild"}
+var handlers = []string{"meguri serve", "meguri pipeline", "meguri import", "meguri demo", "meguri lake rebuild", "meguri rekey"}
 
 // refuseUnsafe keeps a command from starting when raw personal data would sit
 // where the measures are not for them.

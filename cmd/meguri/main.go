@@ -100,6 +100,7 @@ func newRoot(p *program) *cobra.Command {
 		p.recipientCommand(),
 		p.consentCommand(),
 		p.linkCommand(),
+		p.rekeyCommand(),
 		p.purposeCommand(),
 		p.basisCommand(),
 		p.noticeCommand(),
