@@ -89,7 +89,11 @@ func (p *Plain) Naive(ctx context.Context, clients int, d time.Duration, hot boo
 	return closedLoop(ctx, clients, d, cpu, func(r *rand.Rand) error {
 		from, to, id, amount := p.draw(r, hot)
 		first, second := min(from, to), max(from, to)
-		defer p.db.LockWriting()()
+		unlock, err := p.db.LockWriting()
+		if err != nil {
+			return err
+		}
+		defer unlock()
 		tx, err := p.db.BeginTx(ctx, nil)
 		if err != nil {
 			return err
@@ -155,10 +159,14 @@ func (p *Plain) Ceiling(ctx context.Context, d time.Duration, hot bool, cpu Mete
 		return Result{}, err
 	}
 	defer func() { _ = conn.Close() }() // back to the pool
-	defer p.db.LockWriting()()
 	r := rand.New(rand.NewPCG(3, 3))
 	res, err := closedLoop(ctx, 1, d, cpu, func(*rand.Rand) error {
 		b := p.batch(r, hot, &seq)
+		unlock, err := p.db.LockWriting()
+		if err != nil {
+			return err
+		}
+		defer unlock()
 		return conn.Raw(func(d any) error {
 			if c, ok := d.(*stdlib.Conn); ok {
 				return b.postgres(ctx, c.Conn())

@@ -48,6 +48,7 @@ type DB struct {
 	// locked sleeps and looks again. Writers of this process queue here instead,
 	// and are woken at once.
 	writing sync.Mutex
+	keeper  *keeper // of a SQLite file
 
 	closing []func()
 }
@@ -56,12 +57,24 @@ type DB struct {
 // connection that somebody keeps.
 func (db *DB) OnClose(do func()) { db.closing = append(db.closing, do) }
 
-// Close closes the database.
+// Close closes the database, but a SQLite file whose checkpoint failed: that is
+// left to the end of the process.
 func (db *DB) Close() error {
+	if db.keeper != nil {
+		unlock, err := db.LockWriting()
+		if err != nil {
+			return nil // whoever writes is told; what stands is in the log
+		}
+		unlock()
+	}
 	for _, do := range db.closing {
 		do()
 	}
-	return db.DB.Close()
+	err := db.DB.Close()
+	if db.keeper != nil {
+		err = errors.Join(err, db.keeper.Close())
+	}
+	return err
 }
 
 // Open opens a database by its address: "postgres://…" for PostgreSQL, and
@@ -69,7 +82,8 @@ func (db *DB) Close() error {
 //
 // SQLite runs in WAL mode with synchronous=FULL: what is committed survives
 // loss of power. "file.sqlite?synchronous=normal" asks for less, which
-// [DB.Durable] reports. On PostgreSQL a session that sits in a transaction for longer
+// [DB.Durable] reports; "?checkpoint=1000" copies the write-ahead log into the
+// database whenever it has so many pages. On PostgreSQL a session that sits in a transaction for longer
 // than LeaseTime is ended by the server, whatever it was about to do.
 func Open(ctx context.Context, address string) (*DB, error) {
 	db := &DB{Dialect: SQLite}
@@ -89,13 +103,9 @@ func Open(ctx context.Context, address string) (*DB, error) {
 		db.Dialect, db.DB = Postgres, stdlib.OpenDB(*config)
 	} else {
 		address, options, _ := strings.Cut(address, "?")
-		synchronous := "FULL"
-		switch options {
-		case "", "synchronous=full":
-		case "synchronous=normal":
-			synchronous = "NORMAL"
-		default:
-			return nil, fmt.Errorf("open sqlite database: the only option is synchronous=full or normal, not %q", options)
+		synchronous, pages, err := sqliteOptions(options)
+		if err != nil {
+			return nil, fmt.Errorf("open sqlite database: %w", err)
 		}
 		q := url.Values{
 			"_journal_mode":    {"WAL"},
@@ -106,7 +116,8 @@ func Open(ctx context.Context, address string) (*DB, error) {
 			"_stmt_cache_size": {"64"},    // a store has some thirty statements
 			"_cache_size":      {"-8192"}, // KiB, for each connection
 		}
-		db.DB = sql.OpenDB(sqliteFile("file:" + (&url.URL{Path: address}).EscapedPath() + "?" + q.Encode()))
+		file := sqliteFile("file:" + (&url.URL{Path: address}).EscapedPath() + "?" + q.Encode())
+		db.DB, db.keeper = sql.OpenDB(file), newKeeper(file, pages)
 	}
 	db.SetMaxOpenConns(maxConns)
 	db.SetMaxIdleConns(maxConns)
@@ -115,6 +126,24 @@ func Open(ctx context.Context, address string) (*DB, error) {
 		return nil, fmt.Errorf("open %s database: %w", db.Dialect, err)
 	}
 	return db, nil
+}
+
+func sqliteOptions(text string) (synchronous string, pages int, err error) {
+	synchronous, pages = "FULL", checkpointPages
+	options, err := url.ParseQuery(text)
+	for name := range options {
+		switch value := options.Get(name); {
+		case name == "synchronous" && (value == "full" || value == "normal"):
+			synchronous = strings.ToUpper(value)
+		case name == "checkpoint":
+			if pages, err = strconv.Atoi(value); err != nil || pages < 1 {
+				return "", 0, fmt.Errorf("checkpoint is a number of pages, not %q", value)
+			}
+		default:
+			return "", 0, fmt.Errorf("the options are synchronous=full or normal and checkpoint=PAGES, not %q", name+"="+value)
+		}
+	}
+	return synchronous, pages, err
 }
 
 // ErrNotDurable: the database would lose what it has committed with the power.
@@ -155,9 +184,7 @@ const maxConns = 16
 type sqliteFile string
 
 var sqliteDriver = &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) error {
-	// A page that many batches touch is copied into the database once in 64 MiB
-	// of them, rather than once in four.
-	_, err := c.Exec("PRAGMA wal_autocheckpoint = 16384", nil)
+	_, err := c.Exec("PRAGMA wal_autocheckpoint = 0", nil) // the keeper makes them
 	return err
 }}
 
@@ -175,14 +202,22 @@ const maxAttempts = 8
 const LeaseTime = 5 * time.Second
 
 // LockWriting keeps the other writers of this process away from a SQLite file
-// until the function that it returns is called. Other engines need no such
-// thing.
-func (db *DB) LockWriting() (unlock func()) {
-	if db.Dialect != SQLite {
-		return func() {}
+// until the function that it returns is called. Its error is that the disk
+// failed, and that this process may not write any more. Other engines need no
+// such thing.
+func (db *DB) LockWriting() (unlock func(), err error) {
+	if db.keeper == nil {
+		return func() {}, nil
 	}
 	db.writing.Lock()
-	return db.writing.Unlock
+	if err := db.keeper.failed; err != nil {
+		db.writing.Unlock()
+		return nil, err
+	}
+	return func() {
+		db.keeper.wrote()
+		db.writing.Unlock()
+	}, nil
 }
 
 // InTx runs fn in a serializable transaction and commits it. Where the engine
@@ -213,7 +248,11 @@ func (db *DB) tryTx(ctx context.Context, fn func(*sql.Tx) error) error {
 	case Postgres:
 		opts.Isolation = sql.LevelSerializable
 	case SQLite:
-		defer db.LockWriting()()
+		unlock, err := db.LockWriting()
+		if err != nil {
+			return err
+		}
+		defer unlock()
 	}
 	tx, err := db.BeginTx(ctx, opts)
 	if err != nil {

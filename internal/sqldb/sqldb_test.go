@@ -118,6 +118,36 @@ func TestMigrate_RunsEachStepOnceAndChecksIt(t *testing.T) {
 	}
 }
 
+func TestOpen_KeepsTheLogShort(t *testing.T) {
+	ctx := context.Background()
+	for option, short := range map[string]bool{"?checkpoint=40": true, "": false} {
+		db, err := sqldb.Open(ctx, filepath.Join(t.TempDir(), "x.sqlite")+option)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write := func(statement string) {
+			t.Helper()
+			if err := db.InTx(ctx, func(tx *sql.Tx) error { _, err := tx.Exec(statement); return err }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write("CREATE TABLE x (v BLOB)")
+		for range 200 {
+			write("INSERT INTO x VALUES (zeroblob(4000))") // a page at least
+		}
+		var busy, log, copied int
+		if err := db.QueryRow("PRAGMA wal_checkpoint(NOOP)").Scan(&busy, &log, &copied); err != nil {
+			t.Fatal(err)
+		}
+		if (log < 60) != short {
+			t.Errorf("with %q %d pages are in the log, %d of them copied", option, log, copied)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestDurable_NamesTheWeakSetting(t *testing.T) {
 	ctx, file := context.Background(), filepath.Join(t.TempDir(), "x.sqlite")
 	for address, want := range map[string]error{file: nil, file + "?synchronous=normal": sqldb.ErrNotDurable} {
@@ -132,8 +162,10 @@ func TestDurable_NamesTheWeakSetting(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := sqldb.Open(ctx, file+"?synchronous=off"); err == nil {
-		t.Error("synchronous=off is taken")
+	for _, wrong := range []string{"?synchronous=off", "?checkpoint=0", "?checkpoint=x", "?else=1"} {
+		if _, err := sqldb.Open(ctx, file+wrong); err == nil {
+			t.Errorf("%s is taken", wrong)
+		}
 	}
 	if err := sqldbtest.Postgres(t).Durable(ctx); !errors.Is(err, sqldb.ErrNotDurable) { // the tests' server has fsync off
 		t.Errorf("PostgreSQL without fsync: got %v", err)

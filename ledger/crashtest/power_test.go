@@ -92,7 +92,8 @@ type recording struct {
 }
 
 // record runs a program over a SQLite file until its clients have a number of
-// answers, and kills it.
+// answers, and kills it. Where something is to fail, that ends another program
+// before it.
 func record(t *testing.T, r *rand.Rand, fail, options string, n int) *recording {
 	t.Helper()
 	file := newFile(t)
@@ -105,10 +106,17 @@ func record(t *testing.T, r *rand.Rand, fail, options string, n int) *recording 
 	}
 	s := newShim(t, filepath.Dir(file))
 	dir := newRound(t, rec.round)
-	w := hire(t, assignment{Database: file + options, Logs: dir, Name: rec.round, Clients: 8, Seed: r.Uint64(), Trace: s.log,
-		Checkpoint: 30 * time.Millisecond}, s.env(fail)...)
-	s.pull(t)
-	eventually(t, "answers", func() bool { return answers(dir, rec.round) >= n })
+	a := assignment{Database: file + "?checkpoint=64" + options, Logs: dir, Clients: 8, Readers: 1, Trace: s.log}
+	if fail != "" {
+		a.Name, a.Seed = rec.round+"-failing", r.Uint64()
+		s.pull(t)
+		if said, code := hire(t, a, s.env(fail)...).end(t); code != storageFailed || !said.Storage {
+			t.Errorf("the program ended with %d and %+v, want the fault of its storage", code, said)
+		}
+	}
+	a.Name, a.Seed = rec.round+"-well", r.Uint64()
+	w := hire(t, a, s.env("")...)
+	eventually(t, "answers", func() bool { return answers(dir, a.Name) >= n })
 	w.kill()
 	rec.calls = s.calls(t)
 	for _, list := range readLogs(t, dir, &b.figures) {
@@ -261,12 +269,11 @@ func TestPowerLoss_TheLedgerIsAPrefix(t *testing.T) {
 	}
 }
 
-// A sync of the database file that fails is one of a checkpoint, which SQLite
-// passes over: the write-ahead log has everything, and the next one does it
-// again. Nothing may be lost for it.
+// A sync of the database file that fails is one of a checkpoint. The program
+// ends; the write-ahead log has everything, and the next program copies it anew.
 func TestPowerLoss_AfterACheckpointThatFailed(t *testing.T) {
 	r := seeded(t)
-	rec := record(t, r, "sync:ledger.sqlite:2:1", "", 2000)
+	rec := record(t, r, "sync:ledger.sqlite:5:1", "", 1000)
 	if failed := slices.IndexFunc(rec.calls, func(c call) bool { return c.failed }); failed < 0 {
 		t.Fatal("no sync failed")
 	}
@@ -285,7 +292,7 @@ func TestPowerLoss_AfterACheckpointThatFailed(t *testing.T) {
 // tests above would see it.
 func TestPowerLoss_WouldBeSeen(t *testing.T) {
 	r := seeded(t)
-	rec := record(t, r, "", "?synchronous=normal", 500)
+	rec := record(t, r, "", "&synchronous=normal", 500)
 	var points []point
 	for range 50 {
 		points = append(points, point{1 + r.IntN(len(rec.calls)), mixed, r.Uint64()})

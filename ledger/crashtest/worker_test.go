@@ -35,7 +35,7 @@ type assignment struct {
 	Seed     uint64
 	Trace    string // file that grows with every write to the disk: its size is the time
 
-	Checkpoint time.Duration // how often a SQLite file is brought up to date, beside when it does so itself
+	Readers int // keep a SQLite file's checkpoints from copying the whole log
 }
 
 // report is what a worker says in the end.
@@ -74,10 +74,13 @@ func work(text string) int {
 	}
 	running, stop := context.WithCancel(context.Background())
 	writer := ledger.NewWriter(running, store, slog.New(counts))
-	if a.Checkpoint > 0 {
+	for range a.Readers {
 		go func() {
-			for range time.Tick(a.Checkpoint) {
-				_, _ = db.Exec("PRAGMA wal_checkpoint(PASSIVE)") // as SQLite's own, which nobody hears of either
+			for {
+				if err := linger(db); err != nil {
+					fmt.Fprintln(os.Stderr, err)
+					return
+				}
 			}
 		}()
 	}
@@ -118,6 +121,19 @@ func work(text string) int {
 	}
 	_ = db.Close() // nothing is written any more
 	return 0
+}
+
+// linger reads the ledger as it is now for some time, and goes away for longer.
+func linger(db *sqldb.DB) error {
+	rows, err := db.Query("SELECT id FROM refusals UNION ALL SELECT 'none'")
+	if err != nil {
+		return err
+	}
+	rows.Next()
+	time.Sleep(rand.N(10 * time.Millisecond))
+	err = rows.Close()
+	time.Sleep(rand.N(40 * time.Millisecond))
+	return err
 }
 
 // client is somebody at a till: one request after the other, each with a key

@@ -48,13 +48,16 @@ func (e *sqlite) write(context.Context, *rows) error { return errStale }
 
 func (e *sqlite) begin(ctx context.Context) (session, error) {
 	e.mu.Lock()
-	unlock := e.db.LockWriting()
+	unlock, err := e.db.LockWriting()
+	if err != nil {
+		e.mu.Unlock()
+		return nil, storage(err)
+	}
 	s := &sqliteSession{sqlite: e, unlock: func() { unlock(); e.mu.Unlock() }}
 	if e.conn != nil {
 		return s, nil
 	}
-	err := e.connect(ctx)
-	if err == nil {
+	if err = e.connect(ctx); err == nil {
 		err = s.query("total_changes", func(scan scanner) error { return scan(&e.changed) })
 	}
 	if err != nil {
