@@ -1,6 +1,7 @@
 package crashtest
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"meguri/internal/pgserver"
+	"meguri/ledger"
 )
 
 // C2: kill -9 of the program, of a backend of the database server and of the
@@ -82,6 +84,32 @@ func kills(t *testing.T, b *books, rounds int, kill func(r *rand.Rand, round int
 	}
 	b.verify(t)
 	t.Logf("%v, in %v", b.figures, time.Since(started).Round(time.Second))
+}
+
+// Who reads while the database is away hears that it is, and reads again when
+// it is back.
+func TestKill_AReadSaysThatTheDatabaseIsAway(t *testing.T) {
+	server := startServer(t)
+	b := openBooks(t, newDatabase(t, server))
+	reads := map[string]func() error{
+		"a balance":        func() error { _, err := b.store.Balance(t.Context(), "no-such"); return err },
+		"balances":         func() error { _, err := b.store.BalancesOf(t.Context(), "nobody"); return err },
+		"the end":          func() error { _, err := b.store.End(t.Context()); return err },
+		"all clients":      func() error { _, err := b.store.AllClients(t.Context()); return err },
+		"opening accounts": func() error { return b.store.OpenAccounts(t.Context(), ledger.Account{ID: "new", Kind: ledger.ShopPayable}) },
+	}
+	crash(t, server)
+	for name, read := range reads {
+		for range 2 { // on a connection that was good, and on a new one
+			if err := read(); !errors.Is(err, ledger.ErrUnavailable) {
+				t.Errorf("%s: got %v, want %v", name, err, ledger.ErrUnavailable)
+			}
+		}
+	}
+	if err := server.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "answers", func() bool { return reads["the end"]() == nil })
 }
 
 // killBackend kills one process of the server that serves a client. The

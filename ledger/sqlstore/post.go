@@ -356,7 +356,7 @@ func (s *Store) Stands(ctx context.Context, unknown *ledger.UnknownError) (bool,
 		return false, fmt.Errorf("batch %q: %w", unknown.Batch, err)
 	}
 	var have string
-	err := s.db.QueryRowContext(ctx, s.statements.Get("batch_token"), number).Scan(&have)
+	err := s.row(ctx, "batch_token", number)(&have)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return false, fmt.Errorf("look for batch %d: %w", number, err)
 	}
@@ -366,7 +366,7 @@ func (s *Store) Stands(ctx context.Context, unknown *ledger.UnknownError) (bool,
 // Due implements ledger.Store.
 func (s *Store) Due(ctx context.Context) (bool, error) {
 	var n int
-	err := s.db.QueryRowContext(ctx, s.statements.Get("due"), s.now().UnixMicro()).Scan(&n)
+	err := s.row(ctx, "due", s.now().UnixMicro())(&n)
 	return n > 0, err
 }
 

@@ -88,7 +88,7 @@ func (s *Store) missingAccounts(ctx context.Context, accounts []ledger.Account) 
 }
 
 func (s *Store) balance(ctx context.Context, id ledger.AccountID) (ledger.Balance, error) {
-	b, err := scanBalance(s.db.QueryRowContext(ctx, s.statements.Get("account"), id).Scan)
+	b, err := scanBalance(s.row(ctx, "account", id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return b, ledger.ErrNotFound
 	}
@@ -119,7 +119,7 @@ func (s *Store) leaveOutLapsed(ctx context.Context, b *ledger.Balance) error {
 	if b.HeldDebits == 0 && b.HeldCredits == 0 {
 		return nil
 	}
-	now, err := scanBalance(s.db.QueryRowContext(ctx, s.statements.Get("account_but_lapsed"), s.now().UnixMicro(), b.ID).Scan)
+	now, err := scanBalance(s.row(ctx, "account_but_lapsed", s.now().UnixMicro(), b.ID))
 	*b = now
 	return err
 }
@@ -130,7 +130,7 @@ func (s *Store) ValueAt(ctx context.Context, id ledger.AccountID, at time.Time) 
 		return 0, 0, err
 	}
 	var last ledger.Seq
-	if err := s.db.QueryRowContext(ctx, s.statements.Get("seq_at"), micros(at)).Scan(&last); err != nil {
+	if err := s.row(ctx, "seq_at", micros(at))(&last); err != nil {
 		return 0, 0, err
 	}
 	lines, err := s.statement(ctx, id, last+1, 1)
@@ -198,7 +198,7 @@ func (s *Store) Transaction(ctx context.Context, id string) (ledger.Posted, erro
 // TransactionOf implements ledger.Reader.
 func (s *Store) TransactionOf(ctx context.Context, seq ledger.Seq) (ledger.Posted, error) {
 	var id string
-	err := s.db.QueryRowContext(ctx, s.statements.Get("transaction_of"), seq).Scan(&id)
+	err := s.row(ctx, "transaction_of", seq)(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ledger.Posted{}, ledger.ErrNotFound
 	}
@@ -273,7 +273,7 @@ func (s *Store) addCloses(ctx context.Context, page []ledger.Posted) error {
 
 // End implements ledger.Reader.
 func (s *Store) End(ctx context.Context) (end ledger.Seq, err error) {
-	err = s.db.QueryRowContext(ctx, s.statements.Get("ledger_end")).Scan(&end)
+	err = s.row(ctx, "ledger_end")(&end)
 	return end, err
 }
 

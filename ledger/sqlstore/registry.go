@@ -60,7 +60,7 @@ func (s *Store) Residents(ctx context.Context, after string, limit int) ([]regis
 
 // Resident implements registry.Store.
 func (s *Store) Resident(ctx context.Context, id string) (registry.Resident, error) {
-	return one(s.db.QueryRowContext(ctx, s.statements.Get("resident"), id), scanResident, registry.ErrNotFound)
+	return one(s.row(ctx, "resident", id), scanResident, registry.ErrNotFound)
 }
 
 func scanResident(scan scanner) (r registry.Resident, err error) {
@@ -107,7 +107,7 @@ func (s *Store) Shops(ctx context.Context, after string, limit int) ([]registry.
 
 // Shop implements registry.Store.
 func (s *Store) Shop(ctx context.Context, id string) (registry.Shop, error) {
-	return one(s.db.QueryRowContext(ctx, s.statements.Get("shop"), id), scanShop, registry.ErrNotFound)
+	return one(s.row(ctx, "shop", id), scanShop, registry.ErrNotFound)
 }
 
 func scanShop(scan scanner) (v registry.Shop, err error) {
@@ -131,7 +131,7 @@ func (s *Store) PutProgramme(ctx context.Context, v programme.Programme) error {
 
 // Programme implements programme.Store.
 func (s *Store) Programme(ctx context.Context, id ledger.ProgrammeID) (programme.Programme, error) {
-	return one(s.db.QueryRowContext(ctx, s.statements.Get("programme"), id), scanProgramme, programme.ErrNotFound)
+	return one(s.row(ctx, "programme", id), scanProgramme, programme.ErrNotFound)
 }
 
 // Programmes implements programme.Store.
@@ -152,7 +152,7 @@ func (s *Store) PutStaff(ctx context.Context, v registry.Staff) error {
 
 // Staff implements registry.Store.
 func (s *Store) Staff(ctx context.Context, login string) (registry.Staff, error) {
-	return one(s.db.QueryRowContext(ctx, s.statements.Get("staff"), login), scanStaff, registry.ErrNotFound)
+	return one(s.row(ctx, "staff", login), scanStaff, registry.ErrNotFound)
 }
 
 // AllStaff implements registry.Store.
@@ -178,7 +178,7 @@ func (s *Store) PutClient(ctx context.Context, c registry.Client) error {
 
 // ClientByToken implements registry.Store.
 func (s *Store) ClientByToken(ctx context.Context, digest string) (registry.Client, error) {
-	return one(s.db.QueryRowContext(ctx, s.statements.Get("client_by_token"), digest), scanClient, registry.ErrNotFound)
+	return one(s.row(ctx, "client_by_token", digest), scanClient, registry.ErrNotFound)
 }
 
 // AllClients implements registry.Store.
@@ -210,8 +210,8 @@ func (s *Store) delete(ctx context.Context, statement, id string) error {
 }
 
 // one scans a single row; no row is the error absent.
-func one[T any](row *sql.Row, scan func(scanner) (T, error), absent error) (T, error) {
-	v, err := scan(row.Scan)
+func one[T any](row scanner, scan func(scanner) (T, error), absent error) (T, error) {
+	v, err := scan(row)
 	if errors.Is(err, sql.ErrNoRows) {
 		return v, absent
 	}

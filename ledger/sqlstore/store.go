@@ -139,9 +139,24 @@ func (p *prepared) exec(ctx context.Context, name string, args ...any) error {
 
 // inTx runs fn with statements prepared on one transaction.
 func (s *Store) inTx(ctx context.Context, fn func(*prepared) error) error {
-	return s.db.InTx(ctx, func(tx *sql.Tx) error {
+	return reached(s.db.InTx(ctx, func(tx *sql.Tx) error {
 		return fn(&prepared{tx: tx, statements: s.statements, stmts: map[string]*sql.Stmt{}})
-	})
+	}))
+}
+
+// reached says of an error that the database did not answer, where that is so.
+func reached(err error) error {
+	if sqldb.IsUnreachable(err) {
+		return fmt.Errorf("%w: %w", ledger.ErrUnavailable, err)
+	}
+	return err
+}
+
+// row asks for one row.
+func (s *Store) row(ctx context.Context, name string, args ...any) scanner {
+	return func(to ...any) error {
+		return reached(s.db.QueryRowContext(ctx, s.statements.Get(name), args...).Scan(to...))
+	}
 }
 
 // scanner reads the columns of one row.
@@ -151,9 +166,9 @@ type scanner func(...any) error
 func collect[T any](ctx context.Context, q querier, query string, scan func(scanner) (T, error), args ...any) (_ []T, err error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, err
+		return nil, reached(err)
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
+	defer func() { err = reached(errors.Join(err, rows.Close())) }()
 	var all []T
 	for rows.Next() {
 		v, err := scan(rows.Scan)
