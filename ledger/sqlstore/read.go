@@ -279,7 +279,7 @@ func (s *Store) End(ctx context.Context) (end ledger.Seq, err error) {
 
 // Stretch implements ledger.Audited.
 func (s *Store) Stretch(ctx context.Context, first, last ledger.Seq) ([]ledger.Posted, error) {
-	rows, err := collect(ctx, s.db, s.statements.Get("transfers_between"), scanTransfer, first, last)
+	rows, err := s.transfersBetween(ctx, first, last)
 	if err != nil {
 		return nil, err
 	}
