@@ -51,6 +51,7 @@ type Deps struct {
 	BundleKey  ed25519.PrivateKey // signs bundles; without, there are none
 
 	City      string                   // shown on pages
+	Purpose   string                   // what tables are handed out for where there is no contract (利用目的)
 	Programme string                   // what pages report on; may be empty
 	Provider  string                   // provider_id of our own payment data
 	Period    func() (from, to string) // days that pages report on, YYYY-MM-DD

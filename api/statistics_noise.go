@@ -71,7 +71,7 @@ func (a *statisticsAPI) noisy(ctx context.Context, c recipient.Contract, q discl
 		return nil, err
 	}
 	since, next := c.BudgetPeriod(a.Now())
-	answer, err := a.Noise.Answer(ctx, c.Reader, *c.Noise, since, q)
+	answer, err := a.Noise.Answer(disclosure.For(ctx, purpose.ID), c.Reader, *c.Noise, since, q)
 	if errors.Is(err, disclosure.ErrBudget) {
 		return nil, &overspent{err, next}
 	}

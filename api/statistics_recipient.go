@@ -54,7 +54,7 @@ func (a *statisticsAPI) contracted(ctx context.Context, c recipient.Contract, q 
 	if err := a.Recipients.Room(ctx, c, e.Table()); err != nil {
 		return download{}, err
 	}
-	released, err := a.Gate.ReleaseTo(ctx, q, disclosure.Recipient, c.Reader)
+	released, err := a.Gate.ReleaseTo(disclosure.For(ctx, purpose.ID), q, disclosure.Recipient, c.Reader)
 	if err != nil {
 		return download{}, err
 	}
@@ -144,7 +144,7 @@ func (a *statisticsAPI) bundle(ctx context.Context, c recipient.Contract, p reci
 	if err := a.Recipients.Room(ctx, c, e.Table()); err != nil {
 		return download{}, err
 	}
-	tables, omitted, err := recipient.Collect(ctx, a.Gate, c, p)
+	tables, omitted, err := recipient.Collect(disclosure.For(ctx, purpose.ID), a.Gate, c, p)
 	if err != nil {
 		return download{}, err
 	}
@@ -197,7 +197,7 @@ func (a *statisticsAPI) GetShopTable(ctx context.Context, r op.GetShopTableReque
 	}
 	q := analytics.Query{Metric: r.MetricID, From: dayIn(r.Params.From), To: dayIn(r.Params.To), Shop: r.ShopID, By: dimensionsIn(r.Params.By)}
 	e := entryOf(ctx, q)
-	e.Contract, e.Operation, e.Format = "shop:"+r.ShopID, "getShopTable", "json"
+	e.Contract, e.Operation, e.Purpose, e.Format = "shop:"+r.ShopID, "getShopTable", a.Purpose, "json"
 	answer, err := a.shopTable(ctx, q, &e)
 	if err != nil {
 		return nil, a.refused(ctx, e, err)

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -76,6 +77,31 @@ func TestGateKnowsWhoReads(t *testing.T) {
 	}
 }
 
+// endPurpose ends the purpose of the contract, and not the city's own.
+func endPurpose(s *site) {
+	s.server.Gate.(*disclosure.Gate).Purpose = disclosure.Purpose{Own: "statistics", InForce: func(_ context.Context, purpose string) error {
+		if purpose == "research" {
+			return errors.New("it has ended")
+		}
+		return nil
+	}}
+}
+
+// IC-9: what is handed out under a contract is for its purpose, everything else
+// for the city's own.
+func TestPurpose_OfWhoAsks(t *testing.T) {
+	s := newSite(t)
+	endPurpose(s)
+	s.table("M01a", "").want(t, 403, "purpose-not-in-force")
+	s.get("public", "/statistics/v1/metrics/M01a/table"+july).want(t, 200, "")
+	own := "/statistics/v1/shops/s-001/metrics/M01a/table" + july
+	s.get("till", own).want(t, 200, "")
+	s.server.Purpose = "statistics"
+	s.server.Gate.(*disclosure.Gate).Purpose.InForce = func(context.Context, string) error { return errors.New("nothing is registered") }
+	s.get("public", "/statistics/v1/metrics/M01a/table"+july).want(t, 403, "purpose-not-in-force")
+	s.get("till", own).want(t, 403, "purpose-not-in-force")
+}
+
 func TestContractRefusesWhatItDoesNotName(t *testing.T) {
 	for _, c := range []struct {
 		name, path string
@@ -96,6 +122,8 @@ func TestContractRefusesWhatItDoesNotName(t *testing.T) {
 		{"a bundle of a month not over", "/statistics/v1/bundles/2026-08", nil, 403, "table-not-offered"},
 		{"before the contract", "/statistics/v1/metrics/M01a/table" + july, func(s *site) { s.contracts.list[0].From = "2026-09-01" }, 403, "contract-not-begun"},
 		{"after the contract", "/statistics/v1/metrics/M01a/table" + july, func(s *site) { s.clock.add(200 * 24 * time.Hour) }, 403, "contract-ended"},
+		{"a purpose that has ended", "/statistics/v1/metrics/M01a/table" + july, endPurpose, 403, "purpose-not-in-force"},
+		{"a bundle for one", "/statistics/v1/bundles/2026-07", endPurpose, 403, "purpose-not-in-force"},
 		{"ended", "/statistics/v1/bundles/2026-07", func(s *site) { s.contracts.list[0].EndedAt = s.clock.Now() }, 403, "contract-ended"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

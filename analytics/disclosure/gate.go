@@ -28,6 +28,8 @@ type Gate struct {
 	// Neighbours names for an area the one that it is put together with when it is
 	// too small.
 	Neighbours map[string]string
+	// Purpose is what tables are released for.
+	Purpose Purpose
 	// ReleaseKey is what cell-key noise is made with; nil is none.
 	ReleaseKey func() (*perturb.Release, error)
 
@@ -57,6 +59,9 @@ func (g *Gate) Release(ctx context.Context, q analytics.Query, a Audience) (Rele
 // ReleaseTo is Release to one reader of an audience: a recipient by its ID. What
 // another recipient has is the same table, and entered for each.
 func (g *Gate) ReleaseTo(ctx context.Context, q analytics.Query, a Audience, reader string) (Released, error) {
+	if err := g.Purpose.check(ctx); err != nil { // also of what was released before
+		return Released{}, err
+	}
 	rules, err := RulesFor(a)
 	if err != nil {
 		return Released{}, err

@@ -98,10 +98,11 @@ type NoisyCell struct {
 // Noise answers recipients who ask again and again with differential privacy,
 // and keeps their accounts. See package budget for what it promises.
 type Noise struct {
-	Engine analytics.Bounder
-	Store  budget.Store
-	Random io.Reader // crypto/rand.Reader, but in tests
-	Now    func() time.Time
+	Engine  analytics.Bounder
+	Store   budget.Store
+	Random  io.Reader // crypto/rand.Reader, but in tests
+	Now     func() time.Time
+	Purpose Purpose
 }
 
 // NoiseOver gives noisy counts over the data of a gate, whose engine must be able
@@ -111,13 +112,16 @@ func NoiseOver(g *Gate, accounts budget.Store, random io.Reader) *Noise {
 	if !ok {
 		return nil
 	}
-	return &Noise{Engine: engine, Store: accounts, Random: random, Now: g.Now}
+	return &Noise{Engine: engine, Store: accounts, Random: random, Now: g.Now, Purpose: g.Purpose}
 }
 
 // Answer answers a question of a reader, whose period began at a time. The same
 // question about the same window has the same answer for ever, whatever became
 // of the data, of the period or of the name of a cut.
 func (n *Noise) Answer(ctx context.Context, reader string, terms NoiseTerms, since time.Time, q NoisyQuestion) (NoisyAnswer, error) {
+	if err := n.Purpose.check(ctx); err != nil {
+		return NoisyAnswer{}, err
+	}
 	cost, ok := parseFraction(q.Cost)
 	switch {
 	case !ok:

@@ -57,6 +57,7 @@ const Any = -1
 // body is the JSON of a record.
 type body struct {
 	View        view      `json:"view"`
+	Purpose     string    `json:"purpose,omitempty"`
 	By          []string  `json:"by,omitempty"` // the cut by whose plan it was released
 	Fingerprint string    `json:"fingerprint,omitempty"`
 	Decided     []*placed `json:"decided,omitempty"`
@@ -90,7 +91,7 @@ type cellBody struct {
 func (g *Gate) hand(ctx context.Context, v view, reader string, by []string, fresh []*placed, r Released, why []hiddenBody) error {
 	var number int64
 	if g.Register != nil {
-		rec, err := recordOf(v, by, g.views[v], fresh, r, why)
+		rec, err := recordOf(v, by, g.views[v], fresh, r, why, g.Purpose.of(ctx))
 		if err != nil {
 			return err
 		}
@@ -110,8 +111,8 @@ func (g *Gate) hand(ctx context.Context, v view, reader string, by []string, fre
 	return g.note(number, reader, v, by, r)
 }
 
-func recordOf(v view, by []string, state *viewState, fresh []*placed, r Released, why []hiddenBody) (Record, error) {
-	b := body{View: v, By: by, Decided: fresh, Regions: state.regions, Hidden: why}
+func recordOf(v view, by []string, state *viewState, fresh []*placed, r Released, why []hiddenBody, purpose string) (Record, error) {
+	b := body{View: v, Purpose: purpose, By: by, Decided: fresh, Regions: state.regions, Hidden: why}
 	for _, d := range r.table.Dims {
 		b.Dims = append(b.Dims, d.Name)
 	}

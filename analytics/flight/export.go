@@ -49,14 +49,13 @@ type Export struct {
 // that is there is never replaced. It returns the entry of the provision.
 func (x Export) Write(ctx context.Context) (done Entry, err error) {
 	if strings.TrimSpace(x.Recipient) == "" || strings.TrimSpace(x.Purpose) == "" {
-		return done, errors.New("an export needs a recipient and a purpose in words")
+		return done, errors.New("an export needs a recipient and a purpose")
 	}
 	g, err := x.Store.Grant(ctx, x.Grant)
 	if err != nil {
 		return done, fmt.Errorf("export under grant %s: %w", x.Grant, err)
 	}
 	began := g.entry(Began, x.Now())
-	began.Purpose = g.Purpose + "; " + x.Purpose
 	began.Statement, began.Text, began.Recipient, began.Outcome = "export/"+uuid.NewString(), clip(x.Query), x.Recipient, "ok"
 	refuse := func(why error) (Entry, error) {
 		began.Outcome = "refused"
@@ -67,6 +66,9 @@ func (x Export) Write(ctx context.Context) (done Entry, err error) {
 	}
 	if g.Basis != JointUse {
 		return refuse(ErrNotJointUse)
+	}
+	if x.Purpose != g.Purpose {
+		return refuse(fmt.Errorf("export under grant %s: it is for the purpose %q, and for no other", g.ID, g.Purpose))
 	}
 	sandbox, err := duck.OpenSandbox(ctx, x.Lake, duck.SandboxOptions{MemoryMiB: orElse(x.MemoryMiB, 2048), Tables: g.Tables})
 	if err != nil {

@@ -880,7 +880,7 @@ func TestExport_LeavesWithLabelAndRecord(t *testing.T) {
 	h.grant("contract", flight.Contract, "payment")
 	ctx := context.Background()
 	x := flight.Export{Lake: h.lake, Store: shaky{h.store, h}, Now: h.now, Grant: "joint", Query: "SELECT shop, occurred_on, net_yen FROM payment",
-		Out: filepath.Join(h.dir, "回遊.parquet"), Recipient: "めぐり大学", Purpose: "共同研究"}
+		Out: filepath.Join(h.dir, "回遊.parquet"), Recipient: "めぐり大学", Purpose: "回遊の分析"}
 	refused := x
 	refused.Grant = "contract"
 	if _, err := refused.Write(ctx); !errors.Is(err, flight.ErrNotJointUse) {
@@ -892,6 +892,7 @@ func TestExport_LeavesWithLabelAndRecord(t *testing.T) {
 		"no table":     func(x *flight.Export) { x.Query = "SELECT * FROM event" },
 		"a copy":       func(x *flight.Export) { x.Query = "COPY payment TO 'x'" },
 		"too many":     func(x *flight.Export) { x.Rows = 10 },
+		"not for this": func(x *flight.Export) { x.Purpose = "広告" },
 	} {
 		spoilt := x
 		spoil(&spoilt)

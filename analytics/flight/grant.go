@@ -39,7 +39,7 @@ type Grant struct {
 	Name         string // of the analyst
 	Organisation string
 	Basis        Basis
-	Purpose      string
+	Purpose      string   // code of a registered one
 	Tables       []string // some of duck.SandboxTables
 	TokenDigest  string
 	CreatedAt    time.Time
@@ -63,7 +63,7 @@ const longestGrant = 366 * 24 * time.Hour
 func (g Grant) Check(now time.Time) error {
 	for what, text := range map[string]string{"name": g.Name, "organisation": g.Organisation, "purpose": g.Purpose} {
 		if strings.TrimSpace(text) == "" {
-			return fmt.Errorf("a grant needs the %s in words", what)
+			return fmt.Errorf("a grant needs the %s", what)
 		}
 	}
 	if g.Basis.Law() == "" {

@@ -28,7 +28,7 @@ func TestVolume_AddsUpOverSessions(t *testing.T) {
 	a := h.analyst("g")
 	a.refused("SELECT i FROM range(50) t(i)", codes.ResourceExhausted, "new grant")
 	x := flight.Export{Lake: h.lake, Store: shaky{h.store, h}, Now: h.now, Grant: "g", Out: filepath.Join(h.dir, "x.parquet"),
-		Recipient: "r", Purpose: "p", Query: "SELECT kind FROM event LIMIT 50"}
+		Recipient: "r", Purpose: "回遊の分析", Query: "SELECT kind FROM event LIMIT 50"}
 	if _, err := x.Write(context.Background()); !errors.Is(err, flight.ErrUsedUp) || !strings.Contains(err.Error(), "50 rows") {
 		t.Errorf("a file of 50 rows: got %v", err)
 	}

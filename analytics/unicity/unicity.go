@@ -154,10 +154,42 @@ var ladder = []struct {
 	{"hour", func(g *Grain) { g.Hour = false }},
 }
 
+// asIs is the grain of the rows as they are.
+var asIs = Grain{Place: Shop, Time: Day, Hour: true}
+
+func (p Policy) check(d Draw) error {
+	if p.K < 1 || p.L < 1 || p.Points < 1 || p.Points > MostPoints || !(p.Share >= 0 && p.Share <= 1) || d.Persons < 1 {
+		return ErrPolicy
+	}
+	return nil
+}
+
+// AsIs asks a source about the rows as they are, and nothing else.
+func AsIs(ctx context.Context, s Source, p Policy, d Draw) (Rung, error) {
+	if err := p.check(d); err != nil {
+		return Rung{}, err
+	}
+	return measure(ctx, s, p, d, ladder[0].step, asIs)
+}
+
+func measure(ctx context.Context, s Source, p Policy, d Draw, step string, g Grain) (r Rung, err error) {
+	r = Rung{Step: step, Grain: g}
+	if r.Classes, err = s.Classes(ctx, g, p.K, p.L, false); err != nil {
+		return r, fmt.Errorf("classes at step %s: %w", step, err)
+	}
+	drawn, unique, keys, err := s.Visits(ctx, g, d, p.Points)
+	if err != nil {
+		return r, fmt.Errorf("unicity at step %s: %w", step, err)
+	}
+	r.Known, r.Keys = known(p.Points, drawn, unique[0]), keys
+	r.Holds = r.Classes.BelowK == 0 && r.Classes.BelowL == 0 && r.Known.Share <= p.Share
+	return r, nil
+}
+
 // Build asks a source.
 func Build(ctx context.Context, s Source, p Policy, d Draw) (*Report, error) {
-	if p.K < 1 || p.L < 1 || p.Points < 1 || p.Points > MostPoints || !(p.Share >= 0 && p.Share <= 1) || d.Persons < 1 {
-		return nil, ErrPolicy
+	if err := p.check(d); err != nil {
+		return nil, err
 	}
 	r := &Report{Label: lake.Label, Policy: p, Draw: d}
 	r.Snapshot, r.At = s.Snapshot()
@@ -176,19 +208,13 @@ func Build(ctx context.Context, s Source, p Policy, d Draw) (*Report, error) {
 		}
 		r.Cuts = append(r.Cuts, c)
 	}
-	g := Grain{Place: Shop, Time: Day, Hour: true}
+	g := asIs
 	for _, l := range ladder {
 		l.take(&g)
-		rung := Rung{Step: l.step, Grain: g}
-		if rung.Classes, err = s.Classes(ctx, g, p.K, p.L, false); err != nil {
-			return nil, fmt.Errorf("classes at step %s: %w", l.step, err)
-		}
-		drawn, unique, keys, err := s.Visits(ctx, g, d, p.Points)
+		rung, err := measure(ctx, s, p, d, l.step, g)
 		if err != nil {
-			return nil, fmt.Errorf("unicity at step %s: %w", l.step, err)
+			return nil, err
 		}
-		rung.Known, rung.Keys = known(p.Points, drawn, unique[0]), keys
-		rung.Holds = rung.Classes.BelowK == 0 && rung.Classes.BelowL == 0 && rung.Known.Share <= p.Share
 		first := rung
 		if len(r.Ladder) > 0 {
 			first = r.Ladder[0]

@@ -155,6 +155,25 @@ func integers(numbers ...int64) (texts []string) {
 	return texts
 }
 
+// Figures are a step's figures beside the policy, in one line of English.
+func (p Policy) Figures(r Rung) string {
+	return fmt.Sprintf("%d of %d persons are in classes below %d, %d in classes that visited fewer than %d industries, and %s are unique by %d visits (at most %s)",
+		r.Classes.BelowK, r.Classes.Persons, p.K, r.Classes.BelowL, p.L, r.Known.text(), p.Points, percent(p.Share))
+}
+
+// Remedy is the first generalisation that keeps to the policy, with all before
+// it, in one line of English.
+func (r *Report) Remedy() string {
+	var steps []string
+	for _, rung := range r.Ladder[1:] {
+		steps = append(steps, tongue("en").T(rung.Step))
+		if rung.Step == r.Mends {
+			return "generalise them: " + strings.Join(steps, ", ")
+		}
+	}
+	return "no generalisation mends it: hand over statistics"
+}
+
 // Text writes a report for a terminal, in ja or en.
 func (r *Report) Text(w io.Writer, lang string) error {
 	v := r.view(lang)

@@ -83,7 +83,7 @@ func (p *program) analystGrantCommand() *cobra.Command {
 
 Times are Japan's. Tables: ` + strings.Join(duck.SandboxTables, ", ") + ` (default: payment and movement).`,
 		Args: cobra.NoArgs,
-		RunE: p.withAnalysts(func(ctx context.Context, _ *app, store *sqlstore.Store) (err error) {
+		RunE: p.withAnalysts(func(ctx context.Context, a *app, store *sqlstore.Store) (err error) {
 			now := time.Now()
 			g.Basis, g.CreatedAt, g.From = flight.Basis(basis), now, now
 			if from != "" {
@@ -101,6 +101,9 @@ Times are Japan's. Tables: ` + strings.Join(duck.SandboxTables, ", ") + ` (defau
 			_, _ = rand.Read(id) // never fails, see crypto/rand
 			token := api.NewToken()
 			g.ID, g.TokenDigest = "an-"+hex.EncodeToString(id), api.TokenDigest(token)
+			if err := a.leave(ctx, g.Purpose, "analyst grant "+g.ID); err != nil {
+				return err
+			}
 			if err := store.PutGrant(ctx, g); err != nil {
 				return err
 			}
@@ -112,7 +115,7 @@ Times are Japan's. Tables: ` + strings.Join(duck.SandboxTables, ", ") + ` (defau
 	c.Flags().StringVar(&g.Name, "name", "", "the analyst (氏名)")
 	c.Flags().StringVar(&g.Organisation, "organisation", "", "the contractor or joint user (所属)")
 	c.Flags().StringVar(&basis, "basis", "", "contract (委託) or joint_use (共同利用)")
-	c.Flags().StringVar(&g.Purpose, "purpose", "", "what for, in words (利用目的)")
+	c.Flags().StringVar(&g.Purpose, "purpose", "", "code of the purpose of use (利用目的の番号), see \"meguri purpose list\"")
 	c.Flags().StringVar(&from, "from", "", "when it begins, in Japan (default: now)")
 	c.Flags().StringVar(&until, "until", "", "when it ends, in Japan (期限)")
 	c.Flags().Int64Var(&g.Most.Rows, "total-rows", 10_000_000, "the most rows of all answers and files together (総行数)")
@@ -274,6 +277,9 @@ Prints the file's name and SHA-256. An existing file is never replaced.`,
 					return usageError{fmt.Errorf("an export needs --%s", flag)}
 				}
 			}
+			if err := a.leave(ctx, x.Purpose, "analyst export under "+x.Grant); err != nil {
+				return err
+			}
 			text, err := os.ReadFile(file)
 			if err != nil {
 				return fmt.Errorf("read query: %w", err)
@@ -291,7 +297,7 @@ Prints the file's name and SHA-256. An existing file is never replaced.`,
 	c.Flags().StringVar(&file, "query", "", "file with one SELECT")
 	c.Flags().StringVar(&x.Out, "out", "", "the file to write; 仮名加工情報 is put in its name")
 	c.Flags().StringVar(&x.Recipient, "recipient", "", "who receives it (提供先)")
-	c.Flags().StringVar(&x.Purpose, "purpose", "", "what for (提供の目的)")
+	c.Flags().StringVar(&x.Purpose, "purpose", "", "code of the purpose of use (利用目的の番号): the grant's")
 	c.Flags().Int64Var(&x.Rows, "max-rows", 10_000_000, "the most rows that may leave")
 	c.Flags().IntVar(&x.MemoryMiB, "memory-mib", 2048, "memory of the database")
 	return c

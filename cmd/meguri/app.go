@@ -158,7 +158,11 @@ func (a *app) gate(ctx context.Context) (*disclosure.Gate, error) {
 		return nil, err
 	}
 	a.onClose(engine.Close)
-	return &disclosure.Gate{Engine: engine, Now: time.Now, Register: register, Audit: attack, Neighbours: a.config.Neighbours,
+	purpose, err := a.gatePurpose(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &disclosure.Gate{Engine: engine, Now: time.Now, Register: register, Audit: attack, Neighbours: a.config.Neighbours, Purpose: purpose,
 		ReleaseKey: sync.OnceValues(a.releaseKey)}, nil
 }
 
@@ -214,6 +218,7 @@ func (a *app) handler(ctx context.Context, store *sqlstore.Store, who registry.S
 		Noise:      disclosure.NoiseOver(gate, accounts, rand.Reader),
 		BundleKey:  key,
 		City:       a.config.City,
+		Purpose:    a.config.Purpose,
 		Programme:  a.config.Programme,
 		Provider:   a.config.Provider,
 		Period:     a.period,

@@ -251,7 +251,7 @@ func (p *program) consentShow() *cobra.Command {
 			now, datasets := time.Now(), r.Datasets()
 			for _, purpose := range r.Purposes {
 				coverage, err := desk.Coverage(ctx, purpose.Code, now)
-				if errors.Is(err, consent.ErrUnpublished) {
+				if errors.Is(err, consent.ErrUnpublished) || errors.Is(err, consent.ErrEnded) {
 					continue
 				}
 				if err != nil {

@@ -136,7 +136,7 @@ func (a *app) look(desk *consent.Desk) map[string]func(context.Context) (safety.
 			}
 			n := 0
 			for _, p := range r.Purposes {
-				if p.PublishedOn != "" && p.PublishedOn <= consent.Day(time.Now()) {
+				if _, err := r.InForce(p.Code, consent.Day(time.Now())); err == nil {
 					n++
 				}
 			}

@@ -170,9 +170,9 @@ func (p *program) gateRegisterCommand() *cobra.Command {
 					return err
 				}
 				w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-				fmt.Fprintln(w, "no.\treleased\trules\treader\tmetric\tcut\tfrom\tto\tcells\thidden\thash")
+				fmt.Fprintln(w, "no.\treleased\trules\tpurpose\treader\tmetric\tcut\tfrom\tto\tcells\thidden\thash")
 				_, err = register.All(cmd.Context(), func(r disclosure.Record) error {
-					_, err := fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", r.Number, r.At.In(time.Local).Format(time.DateTime), r.Rules, r.Reader, r.Metric,
+					_, err := fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", r.Number, r.At.In(time.Local).Format(time.DateTime), r.Rules, r.Purpose(), r.Reader, r.Metric,
 						r.Cut, r.From, r.To, r.Cells, r.Hidden, r.Hash[:16])
 					return err
 				})
@@ -243,8 +243,8 @@ office's, and stand in nothing that others get.`,
 func printRelease(out io.Writer, e disclosure.Explained) error {
 	r := e.Record
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "release\t%d\nreleased\t%s\nrules\t%s\nreader\t%s\nmetric\t%s\ncut\t%s\nwindow\t%s to %s\nhidden\t%d of %d (%.1f %%)\n",
-		e.Number, r.At.In(time.Local).Format(time.DateTime), r.Rules, r.Reader, r.Metric, r.Cut, r.From, r.To, r.Hidden, r.Cells, 100*e.Share())
+	fmt.Fprintf(w, "release\t%d\nreleased\t%s\nrules\t%s\npurpose\t%s\nreader\t%s\nmetric\t%s\ncut\t%s\nwindow\t%s to %s\nhidden\t%d of %d (%.1f %%)\n",
+		e.Number, r.At.In(time.Local).Format(time.DateTime), r.Rules, r.Purpose(), r.Reader, r.Metric, r.Cut, r.From, r.To, r.Hidden, r.Cells, 100*e.Share())
 	for _, region := range e.Regions {
 		if len(region.Areas) > 1 {
 			fmt.Fprintf(w, "put together\t%s: %s\n", region.Dim, region.Name)

@@ -254,23 +254,30 @@ func (p *program) withStore(what string,
 }
 
 func (p *program) lakePushCommand() *cobra.Command {
-	return &cobra.Command{
+	return forPurpose(&cobra.Command{
 		Use:   "push s3://bucket/prefix",
 		Short: "S3互換の保管庫へ写す / copy the lake to a store that speaks S3",
 		Long: `Copies the present snapshot: files that are missing there first, manifest.json last,
 and only if nobody else replaced it meanwhile. Then files that no longer count are
-removed there, so that what was erased here is erased there.
+removed there, so that what was erased here is erased there. The purpose that the
+copy is for is entered in the log of consents, with how easily a person can be
+singled out in it: above the limit it is refused (see "meguri unicity").
 ` + credentialsHelp,
 		Args: cobra.ExactArgs(1),
-		RunE: p.withStore("push", func(ctx context.Context, s *objects.Store, l *lake.Lake, progress func(int64, int64)) error {
-			done, err := s.Push(ctx, l, progress)
-			if err == nil {
-				numbers.Fprintf(p.stdout, "pushed snapshot %d: %d files sent (%d bytes), %d there already, %d removed\n",
-					done.Snapshot, done.Sent, done.Bytes, done.There, done.Removed)
-			}
-			return err
-		}),
-	}
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return p.withStore("push", func(ctx context.Context, s *objects.Store, l *lake.Lake, progress func(int64, int64)) error {
+				if err := p.with(func(a *app) error { return a.leave(ctx, a.config.Purpose, "lake push "+args[0]) }); err != nil {
+					return err
+				}
+				done, err := s.Push(ctx, l, progress)
+				if err == nil {
+					numbers.Fprintf(p.stdout, "pushed snapshot %d: %d files sent (%d bytes), %d there already, %d removed\n",
+						done.Snapshot, done.Sent, done.Bytes, done.There, done.Removed)
+				}
+				return err
+			})(cmd, args)
+		},
+	})
 }
 
 func (p *program) lakePullCommand() *cobra.Command {

@@ -124,7 +124,7 @@ too few persons behind them are hidden (秘匿) by the rule set of the audience.
 	f.StringVar(&format, "format", "table", "table, json or csv")
 	f.StringVar(&lang, "lang", "ja", "ja or en")
 	f.StringVar(&audience, "audience", string(disclosure.City), "whose rule set: city, shop or public")
-	return c
+	return forPurpose(c)
 }
 
 // sayIfLarge tells what takes its time, where that is more than two seconds.

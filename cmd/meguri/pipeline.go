@@ -227,9 +227,9 @@ func (p *program) basis(ctx context.Context, a *app) (ingest.Basis, error) {
 		}
 	}
 	coverage, err := desk.Coverage(ctx, p.config.Purpose, time.Now())
-	if errors.Is(err, consent.ErrUnpublished) || errors.Is(err, consent.ErrNotFound) {
-		return nil, fmt.Errorf("the data are pseudonymized for the purpose %q, which is not published yet: "+
-			"\"meguri purpose add\" and \"meguri purpose publish\" it, or name another with --purpose: %w", p.config.Purpose, err)
+	if errors.Is(err, consent.ErrUnpublished) || errors.Is(err, consent.ErrNotFound) || errors.Is(err, consent.ErrEnded) {
+		return nil, fmt.Errorf("the data are pseudonymized for the purpose %q, which is not published yet or has ended: "+
+			"\"meguri purpose add\" and \"meguri purpose publish\" it, or set another (purpose in the configuration): %w", p.config.Purpose, err)
 	}
 	if err != nil {
 		return nil, err

@@ -38,6 +38,35 @@ func (p *program) purposeCommand() *cobra.Command {
 	}, &who)
 	publish.Flags().StringVar(&on, "on", "", "公表の日 YYYY-MM-DD（既定は今日）/ the day (default: today)")
 	publish.Flags().StringVar(&where, "where", "", "公表の場所（URL、広報）/ where it stands")
+	end := by(&cobra.Command{
+		Use: "end CODE", Short: "利用目的を今日で終える。分析者の許可も取り消す / end a purpose today, and the grants of analysts with it", Args: cobra.ExactArgs(1),
+		Long: `利用目的を今日で終えます。元には戻せません。その目的では、パイプライン、統計、提供先の契約、分析者の許可のどれも
+使えなくなります。その目的の分析者の許可は取り消します（開いている接続にも、もう答えません）。
+
+Ends a purpose for good: nothing is pseudonymized, read or released for it from today
+on, and the grants of analysts for it are taken back. It may be run again.`,
+		RunE: p.withConsents(func(ctx context.Context, a *app, desk *consent.Desk, args []string) error {
+			ended := desk.EndPurpose(ctx, args[0], who)
+			if ended != nil && !errors.Is(ended, consent.ErrEnded) {
+				return ended
+			}
+			return errors.Join(ended, p.revokeFor(ctx, a, args[0])) // an end that broke off goes on
+		}),
+	}, &who)
+	log := &cobra.Command{
+		Use: "log", Short: "行が何のために読まれ、写されたか / what rows were read and copied for", Args: cobra.NoArgs,
+		Long: `レイクの行を読み、写した記録です。統計の記録は meguri gate register、分析者は meguri analyst log、
+提供先は meguri recipient log にあります。
+
+Columns: time in Japan, purpose, what was done, who. Statistics are in "meguri gate
+register", analysts in "meguri analyst log", recipients in "meguri recipient log".`,
+		RunE: p.withConsents(func(ctx context.Context, _ *app, desk *consent.Desk, _ []string) error {
+			return desk.Uses(ctx, func(u consent.Use) error {
+				_, err := fmt.Fprintf(p.stdout, "%s\t%s\t%s\t%s\n", u.At.In(japan).Format(time.RFC3339), u.Purpose, u.What, u.By)
+				return err
+			})
+		}),
+	}
 	list := &cobra.Command{
 		Use: "list", Short: "利用目的の一覧 / list purposes", Args: cobra.NoArgs,
 		RunE: p.withConsents(func(ctx context.Context, _ *app, desk *consent.Desk, _ []string) error {
@@ -46,7 +75,11 @@ func (p *program) purposeCommand() *cobra.Command {
 				return err
 			}
 			for _, v := range r.Purposes {
-				fmt.Fprintf(p.stdout, "%s\t%s\t%s\t%s\t%s\n", v.Code, orElse(v.PublishedOn, "not published"), v.Ja, v.En, v.Where)
+				days := orElse(v.PublishedOn, "not published")
+				if v.EndedOn != "" {
+					days += ", ended " + v.EndedOn
+				}
+				fmt.Fprintf(p.stdout, "%s\t%s\t%s\t%s\t%s\n", v.Code, days, v.Ja, v.En, v.Where)
 			}
 			return nil
 		}),
@@ -70,8 +103,32 @@ func (p *program) purposeCommand() *cobra.Command {
 	page.Flags().BoolVar(&html, "html", false, "HTML（既定はMarkdown）/ HTML instead of Markdown")
 	page.Flags().StringVar(&city, "operator", "", "事業者の名（既定は設定の city）/ name of the operator")
 	page.Flags().StringVarP(&out, "out", "o", "", "書き出すファイル / file to write")
-	c.AddCommand(add, publish, list, page)
+	c.AddCommand(add, publish, end, list, log, page)
 	return c
+}
+
+// revokeFor takes back the grants of analysts for a purpose: their server does
+// not see the registry.
+func (p *program) revokeFor(ctx context.Context, a *app, purpose string) error {
+	store, err := a.analysts(ctx)
+	if err != nil {
+		return err
+	}
+	grants, err := store.Grants(ctx)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	for _, g := range grants {
+		if state := g.State(now); g.Purpose != purpose || state != "active" && state != "future" {
+			continue
+		}
+		if err := store.Revoke(ctx, g.ID, now); err != nil {
+			return fmt.Errorf("revoke %s: %w", g.ID, err)
+		}
+		fmt.Fprintf(p.stdout, "revoked grant %s of %s\n", g.ID, g.Name)
+	}
+	return nil
 }
 
 func (p *program) basisCommand() *cobra.Command {

@@ -76,7 +76,8 @@ func (p *program) recipientAdd() *cobra.Command {
 		Long: `Enters a contract under an ID of letters, digits, dots, hyphens and underscores. The
 client is a program of "meguri access add-client" with the scope statistics.read.
 
-A purpose is an ID and words: --purpose research=地域経済の研究. A cut is dimensions
+A purpose is the code of a published one (meguri purpose list), with the contract's
+own words where it has some: --purpose research=地域経済の研究. A cut is dimensions
 joined by +, or total. Windows are month, quarter, year and fiscal-year.
 
 With --noise-budget the client may also ask for noisy counts of M03 (persons) and
@@ -88,7 +89,11 @@ it means.`,
 			k.From = orElse(k.From, ledger.Day(desk.Now()))
 			for _, text := range purposes {
 				id, words, _ := strings.Cut(text, "=")
-				k.Purposes = append(k.Purposes, recipient.Purpose{ID: id, Text: words})
+				registered, err := a.purpose(ctx, id)
+				if err != nil {
+					return err
+				}
+				k.Purposes = append(k.Purposes, recipient.Purpose{ID: id, Text: orElse(words, registered.Ja)})
 			}
 			for _, cut := range cuts {
 				by := []string{}
@@ -120,7 +125,7 @@ it means.`,
 	f.StringVar(&k.Organisation, "organisation", "", "who receives")
 	f.StringVar(&k.Client, "client", "", "the program that calls the API")
 	f.StringVar(&k.Reader, "reader", "", "ID of the first contract, when this one follows it: what was released under it counts (default: the contract's ID)")
-	f.StringArrayVar(&purposes, "purpose", nil, "ID=words; once for each purpose")
+	f.StringArrayVar(&purposes, "purpose", nil, "CODE or CODE=words; once for each purpose")
 	f.StringSliceVar(&k.Metrics, "metric", nil, "metrics, separated by commas")
 	f.StringSliceVar(&cuts, "cut", nil, "cuts, separated by commas: total,industry,industry+shop_area")
 	f.StringSliceVar(&windows, "window", []string{"month"}, "kinds of windows, separated by commas")
@@ -405,7 +410,7 @@ func (p *program) recipientBundle() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			tables, omitted, err := recipient.Collect(ctx, gate, k, period)
+			tables, omitted, err := recipient.Collect(disclosure.For(ctx, agreed.ID), gate, k, period)
 			if err != nil {
 				return fmt.Errorf("bundle of %s: %w", k.ID, err)
 			}
@@ -429,7 +434,7 @@ func (p *program) recipientBundle() *cobra.Command {
 		}),
 	}
 	c.Flags().StringVarP(&out, "out", "o", "", "file to write, FILE.zip")
-	c.Flags().StringVar(&purpose, "purpose", "", "ID of the purpose, when the contract has several")
+	c.Flags().StringVar(&purpose, "purpose", "", "code of the purpose, when the contract has several")
 	return c
 }
 

@@ -22,7 +22,7 @@ func (p *program) reportCommand() *cobra.Command {
 		c.Flags().StringVar(&lang, "lang", "ja", "ja or en")
 		c.Flags().StringVar(&from, "from", "", "first day, YYYY-MM-DD (default: the data's first month)")
 		c.Flags().StringVar(&to, "to", "", "last day, YYYY-MM-DD (default: the data's last month)")
-		return c
+		return forPurpose(c)
 	}
 	with := func(ctx context.Context, write func(context.Context, *app, reports.Options) (func(io.Writer) error, error)) (err error) {
 		if out == "" {

@@ -32,6 +32,9 @@ Client programs and staff are added with "meguri access".`,
 					return errors.Join(err, s.stop())
 				}
 				a.logger.Info("serving", "address", s.address)
+				if _, err := a.purpose(cmd.Context(), a.config.Purpose); err != nil {
+					a.logger.Warn("no page of statistics can be opened", "reason", err.Error())
+				}
 				return s.wait(cmd.Context())
 			})
 		},

@@ -38,7 +38,7 @@ var (
 	rawRooms = []string{rawPath, rawPath + "/duck", rawPath + "/analyticstest", gatePath}
 	// gateRooms may make a gate, with everything that a gate must have.
 	gateRooms = []string{module + "/cmd/meguri"}
-	gateNeeds = []string{"Engine", "Register", "Audit"}
+	gateNeeds = []string{"Engine", "Register", "Audit", "Purpose"}
 )
 
 // world is the module's packages, and what the compiler knows of those that they

@@ -251,6 +251,39 @@ func TestPurpose_IsPublishedFirst(t *testing.T) {
 	}
 }
 
+// IC-9: a purpose that has ended covers nothing and nothing is read for it, and
+// what was read for which purpose is in the log.
+func TestPurpose_EndsForGood(t *testing.T) {
+	o, ctx := city(t), context.Background()
+	for _, code := range []string{"access", "nobody's", "later"} {
+		_, err := o.Use(ctx, consent.Use{Purpose: code, What: "unicity", By: "office"})
+		if want := map[string]error{"nobody's": consent.ErrNotFound, "later": consent.ErrUnpublished}[code]; !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", code, err, want)
+		}
+	}
+	must(t, o.EndPurpose(ctx, "access", "推進主体"))
+	if _, err := o.Use(ctx, consent.Use{Purpose: "access", What: "unicity", By: "office"}); !errors.Is(err, consent.ErrEnded) {
+		t.Errorf("used: got %v, want ErrEnded", err)
+	}
+	if _, err := o.Coverage(ctx, "access", o.clock); !errors.Is(err, consent.ErrEnded) {
+		t.Errorf("covers: got %v, want ErrEnded", err)
+	}
+	if _, err := o.Coverage(ctx, "traffic", o.clock); err != nil {
+		t.Errorf("another purpose: %v", err)
+	}
+	if err := o.EndPurpose(ctx, "access", "推進主体"); !errors.Is(err, consent.ErrEnded) {
+		t.Errorf("ended again: got %v, want ErrEnded", err)
+	}
+	if err := o.Publish(ctx, "access", "2026-12-01", "広報", "推進主体"); !errors.Is(err, consent.ErrConflict) {
+		t.Errorf("published again: got %v, want ErrConflict", err)
+	}
+	var uses []consent.Use
+	must(t, o.Uses(ctx, func(u consent.Use) error { uses = append(uses, u); return nil }))
+	if len(uses) != 1 || uses[0].Purpose != "access" || uses[0].What != "unicity" || uses[0].By != "office" || uses[0].At.IsZero() {
+		t.Errorf("the log has %+v", uses)
+	}
+}
+
 // The law asks for each: a box that was not ticked beforehand, a guardian for a
 // child, purposes and items of the text that was shown.
 func TestRecord_Refuses(t *testing.T) {

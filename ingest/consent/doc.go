@@ -23,5 +23,8 @@
 //     those who have withdrawn. What a law orders is not ended by a withdrawal.
 //   - A person under hold (erasure, stop of use) is covered by nothing until a new
 //     consent.
-//   - A purpose that is not published yet covers nothing.
+//   - A purpose that is not published yet, or has ended, covers nothing.
+//
+// Whoever reads the lake's rows or hands statistics out names a purpose too; see
+// [Desk.Use] and [Register.InForce].
 package consent

@@ -24,6 +24,7 @@ const (
 	Provisions Book = "provision" // 提供・受領の記録
 	Rights     Book = "rights"    // 開示等の請求
 	Deletions  Book = "deletion"  // what was erased, and the proof
+	Uses       Book = "use"       // what the lake's rows were read or handed over for
 )
 
 // Person is somebody as a source knows them.
@@ -164,6 +165,7 @@ var (
 	ErrNotFound    = errors.New("there is no such entry")
 	ErrConflict    = errors.New("it is there with other content, and is never changed")
 	ErrUnpublished = errors.New("the purpose is not published")
+	ErrEnded       = errors.New("the purpose has ended")
 	ErrFixed       = errors.New("items and users of a joint use cannot be changed (Act 27(5)(iii))")
 	ErrGuardian    = errors.New("the person is a child: a guardian must agree")
 	ErrMoved       = errors.New("another process added to the log: try again")

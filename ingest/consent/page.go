@@ -61,7 +61,7 @@ func (r *Register) Page(w io.Writer, city, day string, html bool) error {
 		Notices   []Notice
 	}{City: city, Day: day}
 	for _, p := range r.Purposes {
-		if p.PublishedOn != "" && p.PublishedOn <= day {
+		if _, err := r.InForce(p.Code, day); err == nil {
 			about.Purposes = append(about.Purposes, p)
 		}
 	}

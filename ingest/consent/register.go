@@ -17,6 +17,7 @@ type Purpose struct {
 	En          string `json:"en"`
 	PublishedOn string `json:"published_on,omitempty"` // first day on which it may be used
 	Where       string `json:"where,omitempty"`        // where it is published
+	EndedOn     string `json:"ended_on,omitempty"`     // first day on which it may not be used any more
 }
 
 // Notice is what is published before data are used jointly (共同利用): the fact,
@@ -57,12 +58,13 @@ type Basis struct {
 
 // The kinds of entries in the registers.
 const (
-	kindText     = "text"
-	kindPurpose  = "purpose"
-	kindPublish  = "publish"
-	kindNotice   = "notice"
-	kindBasis    = "basis"
-	kindBasisEnd = "basis_end"
+	kindText       = "text"
+	kindPurpose    = "purpose"
+	kindPublish    = "publish"
+	kindPurposeEnd = "purpose_end"
+	kindNotice     = "notice"
+	kindBasis      = "basis"
+	kindBasisEnd   = "basis_end"
 )
 
 type publication struct {
@@ -111,15 +113,26 @@ func (r *Register) Purpose(code string) (Purpose, error) {
 	return Purpose{}, fmt.Errorf("purpose: %w: list them with \"meguri purpose list\"", ErrNotFound)
 }
 
+// InForce returns a purpose, and an error unless it may be used on a day: it is
+// entered, published by then and not ended.
+func (r *Register) InForce(code, day string) (Purpose, error) {
+	p, err := r.Purpose(code)
+	switch {
+	case err != nil:
+		return p, fmt.Errorf("purpose %s: %w: enter it with \"meguri purpose add\" and publish it with \"meguri purpose publish\", or name another", code, ErrNotFound)
+	case p.PublishedOn == "" || p.PublishedOn > day:
+		return p, fmt.Errorf("purpose %s: %w: publish it first with \"meguri purpose publish\" (Act 21, 41(4))", code, ErrUnpublished)
+	case p.EndedOn != "" && p.EndedOn <= day:
+		return p, fmt.Errorf("purpose %s, on %s: %w: enter another with \"meguri purpose add\" and publish it", code, p.EndedOn, ErrEnded)
+	}
+	return p, nil
+}
+
 // published returns an error unless all purposes may be used on a day.
 func (r *Register) published(codes []string, day string) error {
 	for _, code := range codes {
-		p, err := r.Purpose(code)
-		if err != nil {
+		if _, err := r.InForce(code, day); err != nil {
 			return err
-		}
-		if p.PublishedOn == "" || p.PublishedOn > day {
-			return fmt.Errorf("purpose %s: %w: publish it first with \"meguri purpose publish\" (Act 21, 41(4))", code, ErrUnpublished)
 		}
 	}
 	return nil
@@ -179,6 +192,14 @@ func (r *Register) take(e Entry) error {
 			for i := range r.Purposes {
 				if r.Purposes[i].Code == p.Code {
 					r.Purposes[i].PublishedOn, r.Purposes[i].Where = p.On, p.Where
+				}
+			}
+		})
+	case kindPurposeEnd:
+		return take(e, func(x ending) {
+			for i := range r.Purposes {
+				if r.Purposes[i].Code == x.ID {
+					r.Purposes[i].EndedOn = x.On
 				}
 			}
 		})
@@ -288,6 +309,18 @@ func (d *Desk) Publish(ctx context.Context, code, day, where, by string) error {
 			return publication{}, fmt.Errorf("purpose %s, published on %s: %w", code, p.PublishedOn, ErrConflict)
 		}
 		return publication{Code: code, On: day, Where: where}, nil
+	})
+}
+
+// EndPurpose ends a purpose today, for good: a purpose that is needed again is
+// another one, published anew.
+func (d *Desk) EndPurpose(ctx context.Context, code, by string) error {
+	return enter(ctx, d, kindPurposeEnd, code, by, func(r *Register) (ending, error) {
+		p, err := r.Purpose(code)
+		if err == nil && p.EndedOn != "" {
+			err = fmt.Errorf("purpose %s, on %s: %w", code, p.EndedOn, ErrEnded)
+		}
+		return ending{ID: code, On: Day(d.Now())}, err
 	})
 }
 

@@ -1,7 +1,7 @@
 // Package flightdrivers brings programs of others, for tests that work as an
 // analyst would: drivers for Arrow Flight SQL, ADBC's for Python and Apache
-// Arrow's for JDBC, and what reads Parquet in Python. Each is installed once,
-// with pip and Maven, into the user's cache.
+// Arrow's for JDBC, and what reads Parquet, in Python and with Spark. Each is
+// installed once, with pip and Maven, into the user's cache.
 package flightdrivers
 
 import (
@@ -26,9 +26,17 @@ const (
 
 var packages = []string{"adbc-driver-flightsql==1.13.0", "adbc-driver-manager==1.13.0", "pyarrow==26.0.1"}
 
-// readers are what analysts read Parquet with. Spark is not among them: to
-// install and start it takes longer than everything else together.
+// readers are what analysts read Parquet with.
 var readers = []string{"duckdb==2.0.0", "numpy==2.4.6", "pandas==3.1.1", "polars==2.1.0", "polars-runtime-32==2.1.0", "pyarrow==26.0.1"}
+
+// spark reads it too. PyPI has it with everything that it can do, in 400 MB that
+// are packed anew to be installed; Maven has what reads Parquet in half of that.
+const spark = `<project xmlns="http://maven.apache.org/POM/4.0.0">
+<modelVersion>4.0.0</modelVersion><groupId>meguri</groupId><artifactId>spark</artifactId><version>1</version>
+<dependencies><dependency>
+<groupId>org.apache.spark</groupId><artifactId>spark-sql_2.13</artifactId><version>4.0.1</version>
+<exclusions><exclusion><groupId>org.rocksdb</groupId><artifactId>rocksdbjni</artifactId></exclusion></exclusions>
+</dependency></dependencies></project>`
 
 func folder(name string, parts ...string) (string, error) {
 	cache, err := os.UserCacheDir()
@@ -52,6 +60,48 @@ func Jar() (string, error) {
 func ReadersPython() (string, error) {
 	dir, err := folder("readers", readers...)
 	return filepath.Join(dir, "bin", "python"), err
+}
+
+// Spark brings Spark's archives into Maven's repository, and returns what Java must
+// be told before the name of a program that uses them. It needs a JDK, and Maven with
+// its repository once.
+func Spark() ([]string, error) {
+	if _, err := exec.LookPath("javac"); err != nil {
+		return nil, err
+	}
+	dir, err := folder("spark", spark)
+	if err != nil {
+		return nil, err
+	}
+	list := filepath.Join(dir, "classpath")
+	if !complete(list) {
+		pom := filepath.Join(dir, "pom.xml")
+		if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(pom, []byte(spark), 0o600)); err != nil {
+			return nil, err
+		}
+		if err := run("mvn", "-q", "-B", "-f", pom, plugin+":build-classpath", "-Dmdep.outputFile="+list); err != nil {
+			return nil, err
+		}
+	}
+	archives, err := os.ReadFile(list)
+	if err != nil {
+		return nil, err
+	}
+	options := []string{"-Xmx768m", "-XX:TieredStopAtLevel=1", "-cp", string(archives)}
+	for _, inner := range []string{"java.lang", "java.lang.invoke", "java.net", "java.nio", "java.util", "java.util.concurrent", "sun.nio.ch", "sun.util.calendar"} {
+		options = append(options, "--add-opens=java.base/"+inner+"=ALL-UNNAMED")
+	}
+	return options, nil
+}
+
+// complete reports whether the archives of a list are there yet.
+func complete(list string) bool {
+	archives, err := os.ReadFile(list)
+	for _, archive := range filepath.SplitList(string(archives)) {
+		_, missing := os.Stat(archive)
+		err = errors.Join(err, missing)
+	}
+	return err == nil
 }
 
 // ADBC installs the driver for Python. It needs python3 with venv, and PyPI once.

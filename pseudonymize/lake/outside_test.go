@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -193,17 +194,26 @@ func summary(t *testing.T, l *lake.Lake, table string) map[string]string {
 	return all
 }
 
-// TestOutsideReaders_SeeTheSame (IC-7): DuckDB, pandas, pyarrow and Polars, none
-// of them ours, find in every month of every table what the manifest and our
+// TestOutsideReaders_SeeTheSame (IC-7): DuckDB, pandas, pyarrow, Polars and Spark,
+// none of them ours, find in every month of every table what the manifest and our
 // own reading say, after late runs, a column that was added, and a compaction
 // of half of them; and the examples of docs/lake.md run as they stand.
 func TestOutsideReaders_SeeTheSame(t *testing.T) {
-	if err := flightdrivers.Readers(); err != nil && os.Getenv("CI") == "true" {
+	err := flightdrivers.Readers()
+	var java []string
+	if err == nil {
+		java, err = flightdrivers.Spark()
+	}
+	if err != nil && os.Getenv("CI") == "true" {
 		t.Fatal(err)
 	} else if err != nil {
-		t.Skipf("readers of Parquet need python3 with venv, and PyPI once: %v", err)
+		t.Skipf("readers of Parquet need python3 with venv, a JDK, and PyPI and Maven's repository once: %v", err)
 	}
-	program, err := flightdrivers.ReadersPython()
+	python, err := flightdrivers.ReadersPython()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testdata, err := filepath.Abs("testdata")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,13 +257,40 @@ func TestOutsideReaders_SeeTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	script, err := filepath.Abs("testdata/readers.py")
-	if err != nil {
-		t.Fatal(err)
+	got, want := map[string]string{}, map[string]string{"label": lake.Label, "visits": visitsOf(all), "visits by Spark": visitsOf(all)}
+	for _, command := range [][]string{
+		{python, filepath.Join(testdata, "readers.py")},
+		slices.Concat([]string{"java"}, java, []string{filepath.Join(testdata, "Spark.java")}),
+	} {
+		for line := range bytes.Lines(outsider(t, dir, append(command, string(tables), document)...)) {
+			var said struct{ Key, Value string }
+			if err := json.Unmarshal(line, &said); err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			got[said.Key] = said.Value
+		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	for name := range described {
+		for key, value := range summary(t, l, name) {
+			for _, tool := range []string{"duckdb", "pandas", "pyarrow", "polars", "spark"} {
+				want[tool+" "+key] = value
+			}
+		}
+	}
+	for _, title := range []string{"DuckDB", "pandas・pyarrow", "Polars", "Spark"} {
+		want[title] = fmt.Sprint(manifest(t, l).Rows("payments"))
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(want) != 2*4*5+7 {
+		t.Errorf("%d figures: %s", len(want), diff)
+	}
+}
+
+// outsider runs somebody else's reader in a folder, and returns what it says.
+func outsider(t *testing.T, dir string, args ...string) []byte {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	command := exec.CommandContext(ctx, program, script, string(tables), document)
+	command := exec.CommandContext(ctx, args[0], args[1:]...)
 	command.Dir = dir
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
@@ -261,25 +298,5 @@ func TestOutsideReaders_SeeTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s\n%s", err, out, &stderr)
 	}
-	got, want := map[string]string{}, map[string]string{"label": lake.Label, "visits": visitsOf(all)}
-	for line := range bytes.Lines(out) {
-		var said struct{ Key, Value string }
-		if err := json.Unmarshal(line, &said); err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-		got[said.Key] = said.Value
-	}
-	for name := range described {
-		for key, value := range summary(t, l, name) {
-			for _, tool := range []string{"duckdb", "pandas", "pyarrow", "polars"} {
-				want[tool+" "+key] = value
-			}
-		}
-	}
-	for _, title := range []string{"DuckDB", "pandas・pyarrow", "Polars"} {
-		want[title] = fmt.Sprint(manifest(t, l).Rows("payments"))
-	}
-	if diff := cmp.Diff(want, got); diff != "" || len(want) != 2*4*4+5 {
-		t.Errorf("%d figures: %s", len(want), diff)
-	}
+	return out
 }

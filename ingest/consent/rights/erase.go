@@ -184,7 +184,8 @@ func (s *Shredder) Plan(ctx context.Context, o Order) ([]Gone, error) {
 }
 
 // Run carries an order out, and returns its signed receipt. New intake of the
-// persons is held with the order itself.
+// persons is held with the order itself. A request has one order: one that broke
+// off goes on, and one that came to its end has its receipt.
 func (s *Shredder) Run(ctx context.Context, o Order) (Signed, error) {
 	if o.By == "" || o.Reason == "" || (len(o.Persons) == 0) == (len(o.Cuts) == 0) {
 		return Signed{}, fmt.Errorf("%w: an order has persons or cuts, a reason, and somebody who gives it", ErrInvalid)
@@ -194,6 +195,15 @@ func (s *Shredder) Run(ctx context.Context, o Order) (Signed, error) {
 	}
 	if len(s.Key) != ed25519.PrivateKeySize {
 		return Signed{}, ErrNoKey
+	}
+	if o.Request != "" {
+		id, err := s.orderOf(ctx, o.Request)
+		if err != nil {
+			return Signed{}, err
+		}
+		if id != "" {
+			return s.Resume(ctx, id)
+		}
 	}
 	if s.Same != nil && len(o.Persons) > 0 { // now, since links go too
 		var err error
@@ -220,6 +230,26 @@ func (s *Shredder) Run(ctx context.Context, o Order) (Signed, error) {
 		return Signed{}, err
 	}
 	return s.Resume(ctx, o.ID)
+}
+
+// orderOf finds the order of a request.
+func (s *Shredder) orderOf(ctx context.Context, request string) (id string, err error) {
+	for e, err := range s.Consents.Store.Entries(ctx, consent.Select{Book: consent.Deletions}) {
+		if err != nil {
+			return "", err
+		}
+		if e.Kind != kindOrder {
+			continue
+		}
+		var o Order
+		if err := e.Read(&o); err != nil {
+			return "", err
+		}
+		if o.Request == request {
+			return o.ID, nil
+		}
+	}
+	return "", nil
 }
 
 // Unfinished are the orders that were begun and have no receipt.

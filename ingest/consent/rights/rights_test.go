@@ -246,6 +246,38 @@ func TestShredder_GoesOnAtEveryStep(t *testing.T) {
 	}
 }
 
+// A request has one order: carried out again it goes on with it, or has its receipt.
+func TestShredder_ARequestHasOneOrder(t *testing.T) {
+	o, ctx, at := open(t), context.Background(), 3
+	erasers, _, _ := drawers(t, func(string) error {
+		if at--; at == 0 {
+			return errors.New("power is gone")
+		}
+		return nil
+	})
+	s := &rights.Shredder{Consents: o.Consents, Erasers: erasers, Key: key}
+	order := rights.Order{Persons: []consent.Person{hanako}, Request: "r-1", Reason: "消去の請求", By: "課長"}
+	if _, err := s.Run(ctx, order); err == nil {
+		t.Fatal("it was not stopped")
+	}
+	first, err := s.Run(ctx, order)
+	must(t, err)
+	again, err := s.Run(ctx, order)
+	must(t, err)
+	r, err := first.Read()
+	must(t, err)
+	if string(again.Receipt) != string(first.Receipt) || len(r.Gone) != 4 || r.Gone[0].Count != 2 {
+		t.Errorf("got %s and %s", first.Receipt, again.Receipt)
+	}
+	if all, err := rights.Receipts(ctx, o.Consents.Store); err != nil || len(all) != 1 {
+		t.Errorf("there are %d receipts, %v", len(all), err)
+	}
+	order.Request = "r-2"
+	if other, err := s.Run(ctx, order); err != nil || string(other.Receipt) == string(first.Receipt) {
+		t.Errorf("another request: %s, %v", other.Receipt, err)
+	}
+}
+
 func TestShredder_Refuses(t *testing.T) {
 	o, ctx := open(t), context.Background()
 	erasers, order, dir := drawers(t, func(string) error { return nil })
