@@ -34,10 +34,15 @@ func (im *Importer) add(ctx context.Context, source string, records []Record, cu
 	if err := checkSource(source); err != nil {
 		return Summary{}, fmt.Errorf("add records: %w", err)
 	}
-	r, err := im.begin(ctx, source, PaymentDataset, "api", (&layout{Format: apiFormat, Source: source}).text())
+	provider, err := im.providerOf(ctx, source)
+	if err != nil {
+		return Summary{}, fmt.Errorf("add records: %w", err)
+	}
+	r, err := im.begin(ctx, provider, PaymentDataset, "api", (&layout{Format: apiFormat, Source: provider}).text())
 	if err != nil {
 		return Summary{}, fmt.Errorf("add records of %s: %w", source, err)
 	}
+	r.way = source
 	err = r.addAll(ctx, records, cursor)
 	for _, l := range r.late {
 		row, jerr := json.Marshal(records[l.line-1])
@@ -57,7 +62,7 @@ func (r *run) addAll(ctx context.Context, records []Record, cursor *string) erro
 	for i := range records {
 		record := records[i]
 		f := fault{}
-		if record.Source != "" && record.Source != r.summary.Source {
+		if record.Source != "" && record.Source != r.summary.Source && record.Source != r.way {
 			f = fault{"source", "the record is of another source", "add the records of each source by themselves"}
 		}
 		record.Source = r.summary.Source
@@ -149,9 +154,12 @@ func foreign(source string, f fault) error {
 }
 
 // Persons returns a source's persons by ID, from the first after the given ID
-// on; "" starts at the beginning.
+// on; "" starts at the beginning. What was corrected of them is as it should be.
 func (im *Importer) Persons(ctx context.Context, source, after string, limit int) ([]Person, error) {
 	persons, err := im.store.Persons(ctx, source, after, limit)
+	if err == nil {
+		persons, err = im.corrected(ctx, persons)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list persons: %w", err)
 	}

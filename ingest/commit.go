@@ -156,7 +156,7 @@ func (r *run) enter(ctx context.Context, c *chunk, entries []Entry, cursor *stri
 		r.step("before commit")
 		return s, run, nil
 	}
-	b := Batch{Source: r.summary.Source, Cursor: cursor}
+	b := Batch{Source: cmp.Or(r.way, r.summary.Source), Cursor: cursor}
 	if len(entries) > 0 {
 		b.Seal = seal
 	}

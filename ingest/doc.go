@@ -7,7 +7,9 @@
 //
 //   - Nothing is counted twice. The identity of a payment event is its source
 //     and the source's own record ID; that of a row of another dataset also
-//     its dataset and version. The same identity with the same content
+//     its dataset and version. Where a provider is present in several ways
+//     ([Importer.SetWays]) its name is the source of all of them. The same
+//     identity with the same content
 //     is a duplicate; with other content it goes to quarantine. That holds
 //     within a file, across files, and after a crash at any moment.
 //   - Nothing is dropped in silence. Every row read is accepted, a duplicate,
@@ -38,7 +40,7 @@
 // # What counts as content
 //
 // The content of a record is what happened: kind, service, person, shop,
-// merchant, terminal, amount, time, target and group. It is not what may
+// merchant, terminal, amount, time to the second, target and group. It is not what may
 // change afterwards: whether the payment is still active (a cancellation has a
 // record of its own), how the shop is called now, and the consent, which can be
 // given again. An export that shows a later state of the same payment is

@@ -438,11 +438,11 @@ func (e *Eraser) FindPersons(ctx context.Context, persons []PersonID, found func
 			}
 		}
 	}
-	links, err := e.Importer.Links(ctx)
+	links, err := e.Importer.store.Links(ctx)
 	for _, l := range links {
 		if wanted[PersonID{l.Source, l.PersonID}] || wanted[PersonID{l.ToSource, l.ToID}] {
 			found("link", fmt.Sprint(l.Number))
 		}
 	}
-	return err
+	return errors.Join(err, e.findCorrections(ctx, wanted, found))
 }

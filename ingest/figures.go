@@ -25,7 +25,9 @@ type Claim struct {
 // Figures gathers the sums of payments at every station but the ledger, and what
 // sources said that is not so. Faults name what could not be read.
 func (im *Importer) Figures(ctx context.Context, l *lake.Lake) (f Figures, claims []Claim, faults []string, err error) {
-	g := &gatherer{Importer: im, Figures: Figures{NotRun: Sums{}, Test: Sums{}, Held: Sums{}, Lake: Sums{}}, group: map[string]*ImportFigures{}}
+	g := &gatherer{Importer: im, Figures: Figures{NotRun: Sums{}, Test: Sums{}, Held: Sums{}, Lake: Sums{}}, group: map[string]*ImportFigures{},
+		unplaced: map[[2]string]unplaced{}}
+	g.Takings = Takings{}
 	fail := func(err error) (Figures, []Claim, []string, error) {
 		return Figures{}, nil, nil, fmt.Errorf("reconcile: %w", err)
 	}
@@ -49,11 +51,17 @@ func (im *Importer) Figures(ctx context.Context, l *lake.Lake) (f Figures, claim
 			}
 		}
 	}
+	if err := g.place(ctx, segments); err != nil {
+		return fail(err)
+	}
+	if g.Statements, err = im.Settlements(ctx); err != nil {
+		return fail(err)
+	}
 	for _, h := range g.manifest.Held {
 		if h.Dataset != PaymentDataset {
 			continue
 		}
-		if err := eachPayment(im.heldPath(h.File), func(c Cell, sum Sum, _ string) error { g.Held.Add(c, sum); return nil }); err != nil {
+		if err := eachPayment(im.heldPath(h.File), func(c Cell, sum Sum, _ *paymentRow) error { g.Held.Add(c, sum); return nil }); err != nil {
 			g.faults = append(g.faults, err.Error())
 		}
 	}
@@ -77,6 +85,13 @@ type gatherer struct {
 	order    []*ImportFigures
 	claims   []Claim
 	faults   []string
+	unplaced map[[2]string]unplaced // by source and ID of the payment that they take back
+}
+
+// unplaced are takings that name no shop: that of the payment is meant.
+type unplaced []struct {
+	Taking
+	yen int64
 }
 
 // imports gathers what imports counted. Those of one file that go on from each
@@ -143,9 +158,11 @@ func (g *gatherer) segment(ctx context.Context, s Segment) error {
 	}
 	_, in := slices.BinarySearch(g.manifest.Segments, s.Number)
 	var whole Sum
-	err := eachPayment(s.Path, func(c Cell, sum Sum, person string) error {
+	err := eachPayment(s.Path, func(c Cell, sum Sum, row *paymentRow) error {
 		whole = whole.plus(sum)
 		i.Segments.Add(c, sum)
+		g.take(c, sum, row)
+		person := row.personID()
 		if !in {
 			g.NotRun.Add(c, sum)
 			return nil
@@ -176,8 +193,60 @@ func (g *gatherer) segment(ctx context.Context, s Segment) error {
 	return ctx.Err()
 }
 
+// take adds a row to what its shop took.
+func (g *gatherer) take(c Cell, sum Sum, row *paymentRow) {
+	sign := takingSign(Kind(c.Kind))
+	if sign == 0 {
+		return
+	}
+	t := Taking{c.Source, row.shopID(), row.serviceID(), c.Day}
+	if t.ShopID != "" {
+		g.Takings[t] += sign * sum.Yen
+		return
+	}
+	payment := [2]string{c.Source, row.targetID()}
+	g.unplaced[payment] = append(g.unplaced[payment], struct {
+		Taking
+		yen int64
+	}{t, sign * sum.Yen})
+}
+
+// place looks for the shops of the rows that name none but a payment.
+func (g *gatherer) place(ctx context.Context, segments []Segment) error {
+	for _, s := range segments {
+		if s.Dataset != PaymentDataset || len(g.unplaced) == 0 {
+			continue
+		}
+		err := eachPayment(s.Path, func(c Cell, _ Sum, row *paymentRow) error {
+			payment := [2]string{c.Source, row.recordID()}
+			for _, u := range g.unplaced[payment] {
+				u.ShopID = row.shopID()
+				g.Takings[u.Taking] += u.yen
+			}
+			delete(g.unplaced, payment)
+			return nil
+		})
+		if err != nil && len(g.faults) == 0 { // a fault of a file was told before
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// paymentRow gives what a row of a segment or held file holds beside its sum.
+type paymentRow struct {
+	at   int
+	text [5]func(int) string
+}
+
+func (r *paymentRow) personID() string  { return r.text[0](r.at) }
+func (r *paymentRow) shopID() string    { return r.text[1](r.at) }
+func (r *paymentRow) serviceID() string { return r.text[2](r.at) }
+func (r *paymentRow) recordID() string  { return r.text[3](r.at) }
+func (r *paymentRow) targetID() string  { return r.text[4](r.at) }
+
 // eachPayment calls fn with each row of a segment or held file.
-func eachPayment(path string, fn func(c Cell, sum Sum, person string) error) error {
+func eachPayment(path string, fn func(c Cell, sum Sum, row *paymentRow) error) error {
 	days := days{}
 	for batch, err := range OpenSegment(path) {
 		if err != nil {
@@ -186,17 +255,19 @@ func eachPayment(path string, fn func(c Cell, sum Sum, person string) error) err
 		if !batch.Schema().Equal(PaymentSchema) {
 			return fmt.Errorf("%w: it holds another dataset than %s", ErrSegmentChanged, PaymentDataset)
 		}
-		var text [3]func(int) string
-		for i, name := range []string{"source", "kind", "person_id"} {
+		var text [7]func(int) string
+		for i, name := range []string{"source", "kind", "person_id", "shop_id", "service_id", "record_id", "target_id"} {
 			if text[i], err = textOf(batch.Column(PaymentSchema.FieldIndices(name)[0])); err != nil {
 				return err
 			}
 		}
+		row := &paymentRow{text: [5]func(int) string(text[2:])}
 		yen := batch.Column(PaymentSchema.FieldIndices("amount_yen")[0]).(*array.Int64)
 		at := batch.Column(PaymentSchema.FieldIndices("occurred_at")[0]).(*array.Timestamp)
 		for i := range int(batch.NumRows()) {
 			c := Cell{text[0](i), days.name(japaneseDay(int64(at.Value(i)))), text[1](i)}
-			if err := fn(c, Sum{1, yen.Value(i)}, text[2](i)); err != nil {
+			row.at = i
+			if err := fn(c, Sum{1, yen.Value(i)}, row); err != nil {
 				return err
 			}
 		}

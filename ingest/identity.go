@@ -37,7 +37,8 @@ func (h *hasher) key(source, id string) Key {
 }
 
 // content hashes what happened; see "What counts as content" in the package
-// comment.
+// comment. Times count to the second: one way of a provider tells parts of it,
+// and another does not.
 func (h *hasher) content(r *Record) uint64 {
 	code := uint64(0)
 	for i, k := range kinds {
@@ -51,7 +52,7 @@ func (h *hasher) content(r *Record) uint64 {
 		b = append(append(b, s...), 0)
 	}
 	b = binary.LittleEndian.AppendUint64(b, uint64(r.AmountYen))
-	b = binary.LittleEndian.AppendUint64(b, uint64(r.OccurredAt.UnixMicro()))
+	b = binary.LittleEndian.AppendUint64(b, uint64(r.OccurredAt.Unix()*1_000_000))
 	h.buf = b
 	return xxh3.Hash(b)&^7 | code
 }

@@ -91,8 +91,9 @@ type Importer struct {
 	store                Store
 	index                *index.Index
 	segments, quarantine string
-	identities           string // the folder of runs
-	held                 string // the folder of rows that the pipeline holds
+	identities           string            // the folder of runs
+	held                 string            // the folder of rows that the pipeline holds
+	ways                 map[string]string // source → provider; see SetWays
 	now                  func() time.Time
 	chunkRows            int
 	step                 func(string) // where a test kills the process
@@ -181,6 +182,7 @@ type run struct {
 	*Importer
 	summary    Summary
 	started    time.Time
+	way        string // whose cursor moves, where it is not the source
 	file       string
 	layout     string // how the file is read, for the register
 	continues  string // the import before this one that read the file's beginning
@@ -260,6 +262,9 @@ func (r *run) end(ctx context.Context, seen int64, err error) (Summary, error) {
 // goes on where the run stopped if the file is still the same.
 func (im *Importer) Import(ctx context.Context, path string, opts Options) (_ Summary, err error) {
 	name := filepath.Base(path)
+	if opts, err = im.ofProvider(ctx, opts); err != nil {
+		return Summary{}, located(err, name)
+	}
 	p, err := openPlan(path, opts)
 	if err != nil {
 		return Summary{}, located(err, name)
@@ -293,6 +298,8 @@ func (r *run) read(ctx context.Context, p *plan) error {
 		return importAttributes(ctx, r, p.rows, p.mapped.parsePerson, r.store.PutPersons)
 	case p.mapped != nil && p.mapped.mapping.Record == ShopRows:
 		return importAttributes(ctx, r, p.rows, p.mapped.parseShop, r.store.PutShops)
+	case p.mapped != nil && p.mapped.mapping.Record == SettlementRows:
+		return importAttributes(ctx, r, p.rows, p.mapped.parseSettlement, r.store.PutSettlements)
 	}
 	waiting := &waitingCancels{limit: r.chunkRows}
 	defer waiting.close()

@@ -3,6 +3,7 @@ package ingest
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -163,6 +164,41 @@ func FuzzDatasetRow(f *testing.F) {
 		defer batch.Release()
 		if batch.NumRows() != 1 || DatasetOf(batch.Schema()) != datasets[which].Name {
 			t.Fatalf("got %v", batch)
+		}
+	})
+}
+
+// FuzzSettlement reads any row as a settlement: what is taken holds, and reads the
+// same again as it is written.
+func FuzzSettlement(f *testing.F) {
+	for _, row := range []string{"s1,,2024-06-01,2024-06-07,1500,15,1485", "s,v,2024-06-01,2024-06-01,-3,0,-3", "s,,0001-01-01,2024-06-07,1e3,0,1000",
+		"s,,2024-06-01,2024-06-07,9223372036854775807,-1,-9223372036854775808"} {
+		f.Add(row)
+	}
+	m, err := ParseMapping("settlement", []byte(`{record: settlement, source: p, columns: {shop_id: {from: a}, service_id: {from: b},
+  from: {from: c, layout: "2006-01-02"}, to: {from: d, layout: "2006-01-02"}, amount_yen: {from: e}, fee_yen: {from: f}, net_yen: {from: g}}}`))
+	if err != nil {
+		f.Fatal(err)
+	}
+	p, err := m.bind(strings.Split("abcdefg", ""))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		fields, err := splitFields(text, ',', nil)
+		if err != nil || len(fields) != 7 {
+			return
+		}
+		first, bad := p.parseSettlement(2, fields)
+		if bad.bad() {
+			return
+		}
+		if bad := first.check(); bad.bad() || first.AmountYen-first.FeeYen != first.NetYen || first.From > first.To || first.ShopID == "" {
+			t.Fatalf("took %q, which does not hold: %+v", text, first)
+		}
+		again := []string{first.ShopID, first.ServiceID, first.From, first.To, fmt.Sprint(first.AmountYen), fmt.Sprint(first.FeeYen), fmt.Sprint(first.NetYen)}
+		if second, bad := p.parseSettlement(3, again); bad.bad() || second != first {
+			t.Fatalf("%q gave %+v and %+v", text, first, second)
 		}
 	})
 }

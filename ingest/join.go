@@ -53,9 +53,11 @@ type joiner struct {
 	basis    Basis
 	linked   []string
 	links    map[personKey]personKey
-	version  string // changes with the links
-	known    map[string]*attributes
-	schemas  map[string]*arrow.Schema
+	version  string // changes with the links and corrections
+
+	correctedAt int64
+	known       map[string]*attributes
+	schemas     map[string]*arrow.Schema
 }
 
 type personKey struct{ source, id string }
@@ -90,7 +92,10 @@ func newJoiner(ctx context.Context, p *Pipeline) (*joiner, error) {
 		last = max(last, l.Number)
 	}
 	j.version = fmt.Sprint(last)
-	return j, nil
+	if j.correctedAt, err = p.Importer.lastCorrection(ctx); j.correctedAt > 0 {
+		j.version += "." + fmt.Sprint(j.correctedAt)
+	}
+	return j, err
 }
 
 func (j *joiner) attributes(ctx context.Context, source string) (*attributes, error) {

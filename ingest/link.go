@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -18,7 +19,14 @@ func (im *Importer) PutLinks(ctx context.Context, links []Link, by string, now t
 	if err != nil {
 		return err
 	}
-	for _, l := range append(before, links...) {
+	for i := range links {
+		links[i].Source, links[i].ToSource = im.ProviderOf(links[i].Source), im.ProviderOf(links[i].ToSource)
+	}
+	corrected, err := im.correctedLinks(ctx)
+	if err != nil {
+		return err
+	}
+	for _, l := range slices.Concat(before, links, corrected) {
 		delete(to, l.from())
 		if l.ToID != "" {
 			to[l.from()] = personKey{l.ToSource, l.ToID}
@@ -52,11 +60,16 @@ func (im *Importer) PutLinks(ctx context.Context, links []Link, by string, now t
 
 func (l Link) from() personKey { return personKey{l.Source, l.PersonID} }
 
-// Links returns all links in the order in which they were made.
+// Links returns all links in the order in which they were made, and those that
+// were corrected at the end, without a number: no other undoes them.
 func (im *Importer) Links(ctx context.Context) ([]Link, error) {
 	links, err := im.store.Links(ctx)
+	var corrected []Link
+	if err == nil {
+		corrected, err = im.correctedLinks(ctx)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list links: %w", err)
 	}
-	return links, nil
+	return append(links, corrected...), nil
 }

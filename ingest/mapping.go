@@ -17,8 +17,8 @@ import (
 )
 
 // Maps holds mapping documents to start from, with every key explained:
-// maps/uci-online-retail.yaml, maps/cdnow.yaml, maps/persons.yaml and
-// maps/shops.yaml.
+// maps/uci-online-retail.yaml, maps/cdnow.yaml, maps/persons.yaml,
+// maps/shops.yaml and maps/settlement.yaml.
 //
 //go:embed maps/*.yaml
 var Maps embed.FS
@@ -31,6 +31,8 @@ const (
 	PaymentRows RecordType = PaymentDataset
 	PersonRows  RecordType = "person"
 	ShopRows    RecordType = "shop"
+
+	SettlementRows RecordType = "settlement"
 )
 
 // Mapping says how the columns of a file become records. It is strict both
@@ -127,10 +129,14 @@ var mappedFields = map[RecordType]map[string]bool{
 	},
 	PersonRows: {"id": true, "sex": false, "born_on": false, "area": false, "consent_id": false, "test": false},
 	ShopRows:   {"id": true, "name": true, "merchant": false, "operator": false, "industry": false, "area": false},
+	SettlementRows: {
+		"shop_id": true, "service_id": false, "from": true, "to": true, "amount_yen": true, "fee_yen": true, "net_yen": true,
+	},
 }
 
 // fieldTypes are the types of the fields that are no texts.
-var fieldTypes = map[string]FieldType{"occurred_at": InstantField, "born_on": DayField, "active": FlagField, "test": FlagField}
+var fieldTypes = map[string]FieldType{"occurred_at": InstantField, "born_on": DayField, "active": FlagField, "test": FlagField,
+	"from": DayField, "to": DayField, "amount_yen": YenField, "fee_yen": YenField, "net_yen": YenField}
 
 // fields returns the fields of the mapping's records and whether each must be
 // mapped, or nil where there is no such record.
@@ -214,7 +220,7 @@ func (m *Mapping) complete() string {
 	m.dataset = DatasetByName(string(m.Record))
 	fields := m.fields()
 	if fields == nil {
-		return "record: must be payment, person, shop" + recordNames()
+		return "record: must be payment, person, shop, settlement" + recordNames()
 	}
 	switch m.Format {
 	case "":
@@ -301,7 +307,7 @@ func (m *Mapping) completeTrailer() string {
 	case t == nil:
 	case m.Format != CSV:
 		return "trailer: is for csv"
-	case m.Record == PersonRows || m.Record == ShopRows:
+	case m.Record == PersonRows || m.Record == ShopRows || m.Record == SettlementRows:
 		return "trailer: is for what has a time"
 	case t.Column == "" || (t.Prefix == nil) == (t.Equals == nil):
 		return "trailer: must have column: and either prefix: or equals:"

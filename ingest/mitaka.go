@@ -19,6 +19,9 @@ var MitakaColumns = []string{
 	"to", "closed", "status", "createdAt", "updatedAt",
 }
 
+// mitakaSource is the source of the format's files unless another is named.
+const mitakaSource = "mitaka"
+
 // combinedPayment marks the rows of a payment made with several services.
 const combinedPayment = "利用（複数サービス決済）"
 

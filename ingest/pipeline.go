@@ -108,6 +108,7 @@ func (p *Pipeline) run(ctx context.Context) (_ Result, err error) {
 	before, anew := r.writer.Base(), p.Anew
 	known := p.Basis.Version() + "/" + r.join.version
 	changed := before.Known != "" && before.Known != known
+	anew = anew || r.join.correctedSince(before.Known)
 	var back Withdrawn
 	if changed && p.Withdrawn != nil {
 		if back, err = p.Withdrawn(ctx, sinceOf(before)); err != nil {

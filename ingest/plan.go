@@ -48,7 +48,7 @@ func openPlan(path string, opts Options) (_ *plan, err error) {
 	switch opts.Format {
 	case MitakaTransactions:
 		if l.Source == "" {
-			l.Source = "mitaka"
+			l.Source = mitakaSource
 		}
 	case CSV, JSONL, Parquet:
 		if m == nil || m.Record == "" {

@@ -125,6 +125,10 @@ func (p path) on(from, to string, more bool) error {
 }
 
 func (im *Importer) pullAttributes(ctx context.Context, p *Provider) error {
+	source, err := im.providerOf(ctx, p.Source)
+	if err != nil {
+		return err
+	}
 	way := path{}
 	for cursor, more := "", true; more; {
 		answer, err := p.Wallet.ListResidentsWithResponse(ctx, &wallet.ListResidentsParams{Cursor: cursor, Limit: attributePage})
@@ -138,7 +142,7 @@ func (im *Importer) pullAttributes(ctx context.Context, p *Provider) error {
 		persons := make([]Person, len(page.Residents))
 		for i, r := range page.Residents {
 			persons[i] = Person{
-				Source: p.Source, ID: r.ResidentID, Sex: string(r.Sex), Area: r.Area,
+				Source: source, ID: r.ResidentID, Sex: string(r.Sex), Area: r.Area,
 				ConsentID: r.ConsentID, Test: r.Test,
 			}
 			if !r.BornOn.IsZero() {
@@ -166,7 +170,7 @@ func (im *Importer) pullAttributes(ctx context.Context, p *Provider) error {
 		shops := make([]Shop, len(page.Shops))
 		for i, s := range page.Shops {
 			shops[i] = Shop{
-				Source: p.Source, ID: s.ShopID, Name: s.Name, Merchant: s.MerchantID, Operator: s.Operator,
+				Source: source, ID: s.ShopID, Name: s.Name, Merchant: s.MerchantID, Operator: s.Operator,
 				Industry: string(s.Industry), Area: s.Area,
 			}
 		}

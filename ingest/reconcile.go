@@ -96,6 +96,9 @@ type Figures struct {
 	Own                            string
 	Imports                        []ImportFigures
 	NotRun, Test, Held, Lake       Sums
+	Statements                     []Settlement // of providers, and of our own ledger
+	Takings                        Takings      // of shops, in the segments
+	Whys                           Whys         // of our own settlements
 }
 
 // Compare puts the stations side by side, by source, day and kind. On each

@@ -170,6 +170,7 @@ func (im *Importer) retryRows(ctx context.Context, q Quarantine, l layout, path 
 		if m, err = ParseMapping(l.MapFile, []byte(l.Mapping)); err != nil {
 			return Summary{}, err
 		}
+		m.Source = l.Source // of the provider, as it came
 	}
 	p.open = func() (rowSource, error) {
 		rows, err := openQuarantine(path, DefaultMaxRecordBytes)

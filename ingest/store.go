@@ -48,6 +48,11 @@ type Store interface {
 	Persons(ctx context.Context, source, after string, limit int) ([]Person, error)
 	Shops(ctx context.Context, source, after string, limit int) ([]Shop, error)
 
+	// PutSettlements enters or replaces what providers say that they pay, and
+	// returns how many differed from what was there; Settlements returns all.
+	PutSettlements(ctx context.Context, list []Settlement) (changed int64, err error)
+	Settlements(ctx context.Context) ([]Settlement, error)
+
 	// Sources are those that any person or shop is of, in order.
 	Sources(ctx context.Context) ([]string, error)
 
@@ -55,7 +60,13 @@ type Store interface {
 	PutLinks(ctx context.Context, links []Link) error
 	Links(ctx context.Context) ([]Link, error)
 
-	// ErasePersons deletes persons and all links from and to them, at once.
+	// PutCorrections adds corrections and gives them numbers; Corrections returns
+	// them in order.
+	PutCorrections(ctx context.Context, list []Correction) error
+	Corrections(ctx context.Context) ([]Correction, error)
+
+	// ErasePersons deletes persons, their corrections, and all links from and to
+	// them, at once.
 	ErasePersons(ctx context.Context, persons []PersonID) error
 
 	Register

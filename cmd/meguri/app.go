@@ -130,6 +130,14 @@ func (a *app) importer(ctx context.Context) (*ingest.Importer, error) {
 		return nil, err
 	}
 	a.onClose(importer.Close)
+	if err := importer.SetWays(a.config.Providers); err != nil {
+		return nil, fmt.Errorf("configuration: providers: %w", err)
+	}
+	for _, source := range a.config.Linked {
+		if provider := importer.ProviderOf(source); provider != source {
+			return nil, usageError{fmt.Errorf("configuration: linked: %s is a way of %s: name the provider", source, provider)}
+		}
+	}
 	return importer, nil
 }
 

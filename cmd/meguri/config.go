@@ -31,6 +31,7 @@ type Config struct {
 	Purpose        string            `yaml:"purpose"`         // and what for (利用目的)
 	ConsentText    string            `yaml:"consent_text"`    // version of the text that the wallet shows, such as wallet/2026-10/ja
 	Linked         []string          `yaml:"linked"`          // sources whose persons count once they are linked to residents
+	Providers      map[string]string `yaml:"providers"`       // source → the provider whose records it brings, where that has another name
 	LogLevel       string            `yaml:"log_level"`       // debug, info, warn, error
 	Provider       string            `yaml:"provider"`        // name of our ledger as a payment provider
 	From           string            `yaml:"from"`            // first day that pages show; "" is the data's first

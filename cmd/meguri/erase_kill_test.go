@@ -127,8 +127,8 @@ type outcome struct {
 	copies map[string]string // what a copy of a person's data holds, by person and file
 }
 
-// numbersOf are the two persons under their two numbers: one is erased, one is not.
-var numbersOf = []consent.Person{gonePerson, {Source: "bus", ID: "K-4"}, {Source: "meguri", ID: "r-000005"}, {Source: "bus", ID: "K-5"}}
+// bothPersons are the two persons under their two numbers: one is erased, one is not.
+var bothPersons = []consent.Person{gonePerson, {Source: "bus", ID: "K-4"}, {Source: "meguri", ID: "r-000005"}, {Source: "bus", ID: "K-5"}}
 
 // look reads the folder with other means than those that erased.
 func (x erasure) look(t *testing.T, dir string) outcome {
@@ -172,7 +172,7 @@ func (x erasure) look(t *testing.T, dir string) outcome {
 		if err != nil {
 			return err
 		}
-		for _, who := range numbersOf {
+		for _, who := range bothPersons {
 			out := filepath.Join(t.TempDir(), "copy")
 			if _, _, err := rights.Disclose(ctx, out, []consent.Person{who}, sources, time.Now()); err != nil {
 				return err

@@ -24,10 +24,13 @@ func (p *program) reconcileCommand() *cobra.Command {
 		Use: "reconcile", Short: "取込・個人データ・レイク・元帳の額を円まで突き合わせる / compare all stations to the yen",
 		Long: `決済を、データ元・日・種別ごとに、元帳（自分のもの）→ 取り込んだもの → 個人データ → レイク（仮名加工情報）と
 突き合わせます。違いには理由（重複、隔離、保留、テスト利用者、未実行など）を示し、理由の分からないものが
-あれば終了コード 1 で終わります。数値は事務局の中だけで使い、公表しません。
+あれば終了コード 1 で終わります。店舗ごとの精算（元帳の締めた期間、取り込んだ決済事業者の精算書）も、
+取り込んだ決済の合計と突き合わせます。数値は事務局の中だけで使い、公表しません。
 
 Compares payments by source, day and kind: our own ledger, what imports counted, the
-segments of the personal plane, and the lake. Each difference is named with its reason;
+segments of the personal plane, and the lake; and what shops are paid (periods that our
+ledger has closed, and the statements of other providers that were imported) with the
+payments that were taken in. Each difference is named with its reason;
 the exit code is 1 when one has none. The figures are for the office alone.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -68,10 +71,11 @@ the exit code is 1 when one has none. The figures are for the office alone.`,
 
 // reconciliation is what was compared.
 type reconciliation struct {
-	Lines       []ingest.Line  `json:"lines"`
-	Claims      []ingest.Claim `json:"claims"` // of sources, that are not so
-	Faults      []string       `json:"faults"` // files that could not be read, or were changed
-	Unexplained int            `json:"unexplained"`
+	Lines       []ingest.Line    `json:"lines"`
+	Settled     []ingest.Settled `json:"settlements"`
+	Claims      []ingest.Claim   `json:"claims"` // of sources, that are not so
+	Faults      []string         `json:"faults"` // files that could not be read, or were changed
+	Unexplained int              `json:"unexplained"`
 }
 
 func (a *app) reconcile(ctx context.Context, wanted func(source, day string) bool) (r reconciliation, err error) {
@@ -91,7 +95,7 @@ func (a *app) reconcile(ctx context.Context, wanted func(source, day string) boo
 	if err != nil {
 		return r, err
 	}
-	if f.Own = a.config.Provider; wanted(f.Own, "") {
+	if f.Own = importer.ProviderOf(a.config.Provider); wanted(f.Own, "") {
 		if err := addBooks(ctx, store, cursor, &f); err != nil {
 			return r, fmt.Errorf("reconcile with the ledger: %w", err)
 		}
@@ -102,6 +106,14 @@ func (a *app) reconcile(ctx context.Context, wanted func(source, day string) boo
 		if wanted(l.Source, l.Day) {
 			r.Lines = append(r.Lines, l)
 			r.Unexplained += len(l.Open())
+		}
+	}
+	for _, settled := range ingest.CompareSettlements(f.Statements, f.Takings, f.Whys) {
+		if wanted(settled.Source, settled.To) {
+			r.Settled = append(r.Settled, settled)
+			if settled.Differs() {
+				r.Unexplained++
+			}
 		}
 	}
 	for _, c := range claims {
@@ -123,20 +135,30 @@ func addBooks(ctx context.Context, store *sqlstore.Store, cursor string, f *inge
 		return fmt.Errorf("cursor of %s: %w", f.Own, err)
 	}
 	f.Ledger, f.Unconsented, f.NotPulled = ingest.Sums{}, ingest.Sums{}, ingest.Sums{}
+	closed, err := closedPeriods(ctx, store, f)
+	if err != nil {
+		return err
+	}
 	consented := map[string]bool{}
 	const page = 5000
 	for after := ledger.Seq(0); ; {
 		list, err := store.Changes(ctx, after, page)
-		if err != nil || len(list) == 0 {
+		if err != nil {
 			return err
+		}
+		if len(list) == 0 {
+			closed.settle(f)
+			return nil
 		}
 		for i := range list {
 			tx := &list[i]
 			after = tx.Last()
+			closed.close(tx)
 			kind := ingest.Pay
 			if tx.Kind == ledger.Cancel {
 				kind = ingest.Cancel
 			} else if !tx.IsPayment() {
+				closed.take(tx, ingest.ByOffice)
 				continue
 			}
 			consent, known := consented[tx.Resident]
@@ -161,8 +183,12 @@ func addBooks(ctx context.Context, store *sqlstore.Store, cursor string, f *inge
 			switch {
 			case !consent:
 				f.Unconsented.Add(cell, sum)
+				closed.take(tx, ingest.NotHandedOver)
 			case tx.Last() > read:
 				f.NotPulled.Add(cell, sum)
+				closed.take(tx, ingest.NotPulled)
+			default:
+				closed.take(tx, ingest.OtherPeriod)
 			}
 		}
 	}
@@ -181,6 +207,12 @@ var reconcileWords = map[string][2]string{
 	"open":     {"説明のつかない違い：%d件", "Differences without an explanation: %d"},
 	"accepted": {"隔離で説明がつく", "explained by the quarantine"},
 
+	"settled": {"精算 %s %s〜%s：取扱高 %d円、手数料 %d円、支払額 %d円、取り込んだ決済 %d円、差 %d円",
+		"settlement of %s, %s to %s: amount %d yen, fee %d yen, net %d yen, payments taken in %d yen, difference %d yen"},
+	"why":         {"  %s %d円", "  %s %d yen"},
+	"twice":       {"  同じ店舗のほかの精算と日が重なる", "  another settlement of the shop has some of its days as well"},
+	"settlements": {"精算 %d件、説明のつかないもの %d件", "settlements: %d, of which without an explanation: %d"},
+
 	string(ingest.Handover): {"元帳→個人データ", "ledger → segments"},
 	string(ingest.Intake):   {"取込→個人データ", "read → segments"},
 	string(ingest.IntoLake): {"個人データ→レイク", "segments → lake"},
@@ -194,6 +226,8 @@ var reconcileWords = map[string][2]string{
 	string(ingest.NotRun):         {"未実行（pipeline を実行）", "not in the lake yet (run pipeline)"},
 	string(ingest.TestUser):       {"テスト利用者", "test users"},
 	string(ingest.HeldRow):        {"保留（結びつけ・根拠待ち）", "held for a link or a legal basis"},
+	string(ingest.OtherPeriod):    {"本来の期間が締め済みのため別の期間に入った", "came into another period, since its own was closed"},
+	string(ingest.ByOffice):       {"事務局の調整", "adjusted by the office"},
 	string(ingest.Unexplained):    {"説明なし", "UNEXPLAINED"},
 }
 
@@ -221,6 +255,7 @@ func (r reconciliation) text(w io.Writer, lang string) error {
 			out = append(out, say("part", say(string(part.Stretch)), say(string(part.Reason)), part.Rows, part.Yen))
 		}
 	}
+	out = append(out, r.settled(lang)...)
 	for _, c := range r.Claims {
 		verdict := say(string(ingest.Unexplained))
 		if c.Explained {
@@ -244,13 +279,14 @@ func (r reconciliation) text(w io.Writer, lang string) error {
 
 func (r reconciliation) json(w io.Writer, _ string) error { return printJSON(w, r) }
 
-// csv has a row for each station of a line, and one for each part.
+// csv has a row for each station of a line and of a settlement, and one for each
+// part. The day of a settlement is its last.
 func (r reconciliation) csv(w io.Writer, _ string) error {
 	out := csv.NewWriter(w)
-	_ = out.Write([]string{"source", "day", "kind", "station", "reason", "rows", "yen"})
+	_ = out.Write([]string{"source", "day", "kind", "station", "reason", "rows", "yen", "shop", "service", "from"})
 	for _, l := range r.Lines {
 		row := func(station, reason string, s ingest.Sum) {
-			_ = out.Write([]string{l.Source, l.Day, l.Kind, station, reason, fmt.Sprint(s.Rows), fmt.Sprint(s.Yen)})
+			_ = out.Write([]string{l.Source, l.Day, l.Kind, station, reason, fmt.Sprint(s.Rows), fmt.Sprint(s.Yen), "", "", ""})
 		}
 		if l.Ledger != nil {
 			row("ledger", "", *l.Ledger)
@@ -260,6 +296,21 @@ func (r reconciliation) csv(w io.Writer, _ string) error {
 		row("lake", "", l.Lake)
 		for _, p := range l.Parts {
 			row(string(p.Stretch), string(p.Reason), p.Sum)
+		}
+	}
+	for _, s := range r.Settled {
+		row := func(station, reason string, yen int64) {
+			_ = out.Write([]string{s.Source, s.To, "settlement", station, reason, "", fmt.Sprint(yen), s.ShopID, s.ServiceID, s.From})
+		}
+		row("settled", "amount", s.AmountYen)
+		row("settled", "fee", s.FeeYen)
+		row("settled", "net", s.NetYen)
+		row("segments", "", s.TakenYen)
+		for _, w := range s.Whys {
+			row("settled_segments", string(w.Reason), w.Yen)
+		}
+		if s.Differs() {
+			row("settled_segments", string(ingest.Unexplained), s.OpenYen)
 		}
 	}
 	out.Flush()

@@ -34,6 +34,7 @@ func (p *program) erasers(ctx context.Context, a *app, desk *consent.Desk, impor
 		rights.LakeOf(places),
 		rights.SegmentsOf(places),
 		rights.RecordsOf(desk),
+		rights.QuarantineOf(places),
 		rights.FilesOf("quarantine", filepath.Join(a.config.Dir, "personal", "quarantine")),
 		rights.RegistryOf(a.config.Provider,
 			func(ctx context.Context, id string) (bool, error) {

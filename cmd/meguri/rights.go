@@ -32,10 +32,10 @@ func (p *program) rightsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "rights", Short: "開示・訂正・利用停止・消去の請求 / requests of persons about their data",
 		Long: `本人からの請求を受け付け、期限までに答えます（法33〜36条）。期限は設定 rights_days（既定30日）です。
-受付 open → 本人確認 identify → 開示 disclose・消去 erase・訂正 → 回答 answer の順です。
+受付 open → 本人確認 identify → 開示 disclose・訂正 correct・消去 erase → 回答 answer の順です。
 利用停止は、回答と同時に効きます。`,
 	}
-	c.AddCommand(p.rightsOpen(), p.rightsList(), p.rightsShow(), p.rightsIdentify(), p.rightsAnswer(), p.rightsDisclose(), p.rightsErase())
+	c.AddCommand(p.rightsOpen(), p.rightsList(), p.rightsShow(), p.rightsIdentify(), p.rightsAnswer(), p.rightsDisclose(), p.rightsCorrect(), p.rightsErase())
 	return c
 }
 
@@ -93,7 +93,7 @@ func (p *program) rightsShow() *cobra.Command {
 			}
 			fmt.Fprintf(p.stdout, "request\t%s\nkind\t%s\nstate\t%s\nperson\t%s/%s\nopened\t%s by %s\ndue\t%s\n", r.ID, r.Kind, stateOfRequest(r, time.Now()),
 				r.Person.Source, r.Person.ID, r.OpenedAt.In(japan).Format(time.DateTime), r.OpenedBy, r.Due)
-			for _, line := range [][2]string{{"note", r.Note}, {"identity", r.Identity}, {"disclosed", r.Disclosed}, {"erased", r.Erased}, {"reason", r.Reason}, {"answered by", r.By}} {
+			for _, line := range [][2]string{{"note", r.Note}, {"identity", r.Identity}, {"disclosed", r.Disclosed}, {"corrected", r.Corrected}, {"erased", r.Erased}, {"reason", r.Reason}, {"answered by", r.By}} {
 				if line[1] != "" {
 					fmt.Fprintf(p.stdout, "%s\t%s\n", line[0], line[1])
 				}
@@ -254,6 +254,7 @@ func (a *app) sources(ctx context.Context, desk *consent.Desk) ([]rights.Source,
 			return rows, nil
 		}),
 		rights.Attributes(importer),
+		rights.Corrections(importer),
 		rights.Records(importer, ingest.PaymentDataset),
 		rights.Consents(desk),
 		rights.Provisions(desk),

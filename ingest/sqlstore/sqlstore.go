@@ -276,7 +276,39 @@ func (s *Store) PutLinks(ctx context.Context, links []ingest.Link) error {
 	})
 }
 
-// ErasePersons deletes persons and their links; see ingest.Store.
+// Corrections returns all corrections in order.
+func (s *Store) Corrections(ctx context.Context) ([]ingest.Correction, error) {
+	return collect(ctx, s.db, func(rows *sql.Rows) (c ingest.Correction, err error) {
+		var at int64
+		err = rows.Scan(&c.Number, &c.Source, &c.PersonID, &c.Field, &c.Old, &c.New, &c.Request, &c.Reason, &at, &c.By)
+		c.At = time.UnixMicro(at).UTC()
+		return c, err
+	}, s.sql.Get("list_corrections"))
+}
+
+// PutCorrections adds corrections, all of them or none.
+func (s *Store) PutCorrections(ctx context.Context, list []ingest.Correction) error {
+	return s.db.InTx(ctx, func(tx *sql.Tx) error {
+		if err := s.lock(ctx, tx); err != nil {
+			return err
+		}
+		var last int64
+		if err := tx.QueryRowContext(ctx, s.sql.Get("last_correction")).Scan(&last); err != nil {
+			return err
+		}
+		for i := range list {
+			c := &list[i]
+			c.Number = last + int64(i) + 1
+			if _, err := tx.ExecContext(ctx, s.sql.Get("insert_correction"), c.Number, c.Source, c.PersonID, c.Field, c.Old, c.New,
+				c.Request, c.Reason, c.At.UnixMicro(), c.By); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// ErasePersons deletes persons, their corrections and links; see ingest.Store.
 func (s *Store) ErasePersons(ctx context.Context, persons []ingest.PersonID) error {
 	if len(persons) == 0 {
 		return nil
@@ -286,7 +318,7 @@ func (s *Store) ErasePersons(ctx context.Context, persons []ingest.PersonID) err
 		return err
 	}
 	return s.db.InTx(ctx, func(tx *sql.Tx) error {
-		for _, statement := range []string{"delete_links", "delete_persons"} {
+		for _, statement := range []string{"delete_links", "delete_corrections", "delete_persons"} {
 			if _, err := tx.ExecContext(ctx, s.sql.Get(statement), string(document)); err != nil {
 				return err
 			}
@@ -305,13 +337,18 @@ func (s *Store) PutShops(ctx context.Context, shops []ingest.Shop) (int64, error
 	return put(ctx, s, "put_shops", shops, func(p ingest.Shop) [2]string { return [2]string{p.Source, p.ID} })
 }
 
+// PutSettlements enters or replaces settlements.
+func (s *Store) PutSettlements(ctx context.Context, list []ingest.Settlement) (int64, error) {
+	return put(ctx, s, "put_settlements", list, ingest.Settlement.Key)
+}
+
 // put hands the list over as one value of JSON, the last of each ID only: no
 // statement may change a row twice.
-func put[T any](ctx context.Context, s *Store, statement string, list []T, id func(T) [2]string) (int64, error) {
+func put[T any, K comparable](ctx context.Context, s *Store, statement string, list []T, id func(T) K) (int64, error) {
 	if len(list) == 0 {
 		return 0, nil
 	}
-	place := make(map[[2]string]int, len(list))
+	place := make(map[K]int, len(list))
 	var distinct []T
 	for _, v := range list {
 		if at, ok := place[id(v)]; ok {
@@ -351,4 +388,12 @@ func (s *Store) Shops(ctx context.Context, source, after string, limit int) ([]i
 		err = rows.Scan(&p.Source, &p.ID, &p.Name, &p.Merchant, &p.Operator, &p.Industry, &p.Area)
 		return p, err
 	}, s.sql.Get("list_shops"), source, after, limit)
+}
+
+// Settlements returns all settlements.
+func (s *Store) Settlements(ctx context.Context) ([]ingest.Settlement, error) {
+	return collect(ctx, s.db, func(rows *sql.Rows) (v ingest.Settlement, err error) {
+		err = rows.Scan(&v.Source, &v.ShopID, &v.ServiceID, &v.From, &v.To, &v.AmountYen, &v.FeeYen, &v.NetYen)
+		return v, err
+	}, s.sql.Get("list_settlements"))
 }

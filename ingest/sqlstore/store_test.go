@@ -41,6 +41,7 @@ func testStore(t *testing.T, fresh func(*testing.T) *sqldb.DB) {
 		"writers take turns":                    writersTakeTurns,
 		"a sweep sees all segments":             sweepSees,
 		"persons and shops are replaced":        replaced,
+		"settlements are replaced":              settlements,
 		"a segment's file is replaced":          segmentReplaced,
 		"persons are erased with their links":   personsErased,
 		"an import is registered twice":         importTwice,
@@ -156,6 +157,19 @@ func personsErased(t *testing.T, s *sqlstore.Store) {
 	if err := s.PutLinks(ctx, links); err != nil {
 		t.Fatal(err)
 	}
+	at := time.UnixMicro(1234567).UTC()
+	corrections := []ingest.Correction{
+		{Source: "a", PersonID: "1", Field: "sex", Old: "male", New: "female", Request: "r", Reason: "本人", At: at, By: "x"},
+		{Source: "a", PersonID: "2", Field: "area", New: "1", At: at, By: "x"},
+		{Source: "c", PersonID: "1", Field: "link", Old: "a\x1f1", New: "a\x1f2", At: at, By: "x"},
+		{Source: "c", PersonID: "2", Field: "link", New: "a\x1f1", At: at, By: "x"},
+	}
+	if err := s.PutCorrections(ctx, corrections); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Corrections(ctx); err != nil || !slices.Equal(got, corrections) || got[3].Number != 4 {
+		t.Errorf("got %+v, %v", got, err)
+	}
 	for range 2 {
 		if err := s.ErasePersons(ctx, []ingest.PersonID{{Source: "a", ID: "1"}, {Source: "z", ID: "1"}}); err != nil {
 			t.Fatal(err)
@@ -169,6 +183,9 @@ func personsErased(t *testing.T, s *sqlstore.Store) {
 		t.Errorf("got %+v, %v", left, err)
 	}
 	if left, err = s.Persons(ctx, "b", "", 10); err != nil || len(left) != 1 {
+		t.Errorf("got %+v, %v", left, err)
+	}
+	if left, err := s.Corrections(ctx); err != nil || len(left) != 1 || left[0] != corrections[1] {
 		t.Errorf("got %+v, %v", left, err)
 	}
 	rest, err := s.Links(ctx)
@@ -319,6 +336,26 @@ func replaced(t *testing.T, s *sqlstore.Store) {
 	}
 	if changed, err := s.PutShops(ctx, nil); err != nil || changed != 0 {
 		t.Errorf("%d changed, %v", changed, err)
+	}
+}
+
+// MT-5: what a provider pays is kept once for each shop, service and period.
+func settlements(t *testing.T, s *sqlstore.Store) {
+	ctx := context.Background()
+	list := []ingest.Settlement{
+		{Source: "b", ShopID: "1", From: "2024-06-01", To: "2024-06-07", AmountYen: 1 << 60, FeeYen: 1, NetYen: 1<<60 - 1},
+		{Source: "a", ShopID: "1", From: "2024-06-01", To: "2024-06-07", AmountYen: 5, FeeYen: 9, NetYen: -4},
+		{Source: "a", ShopID: "1", ServiceID: "v", From: "2024-06-01", To: "2024-06-07"},
+		{Source: "a", ShopID: "1", From: "2024-06-01", To: "2024-06-07", AmountYen: 6, FeeYen: 9, NetYen: -3},
+	}
+	for round, want := range []int64{3, 0} {
+		if changed, err := s.PutSettlements(ctx, list); err != nil || changed != want {
+			t.Errorf("round %d: %d changed, %v", round, changed, err)
+		}
+	}
+	want := []ingest.Settlement{list[3], list[2], list[0]}
+	if got, err := s.Settlements(ctx); err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 

@@ -92,11 +92,13 @@ func TestKill_AReadSaysThatTheDatabaseIsAway(t *testing.T) {
 	server := startServer(t)
 	b := openBooks(t, newDatabase(t, server))
 	reads := map[string]func() error{
-		"a balance":        func() error { _, err := b.store.Balance(t.Context(), "no-such"); return err },
-		"balances":         func() error { _, err := b.store.BalancesOf(t.Context(), "nobody"); return err },
-		"the end":          func() error { _, err := b.store.End(t.Context()); return err },
-		"all clients":      func() error { _, err := b.store.AllClients(t.Context()); return err },
-		"opening accounts": func() error { return b.store.OpenAccounts(t.Context(), ledger.Account{ID: "new", Kind: ledger.ShopPayable}) },
+		"a balance":   func() error { _, err := b.store.Balance(t.Context(), "no-such"); return err },
+		"balances":    func() error { _, err := b.store.BalancesOf(t.Context(), "nobody"); return err },
+		"the end":     func() error { _, err := b.store.End(t.Context()); return err },
+		"all clients": func() error { _, err := b.store.AllClients(t.Context()); return err },
+		"opening accounts": func() error {
+			return b.store.OpenAccounts(t.Context(), ledger.Account{ID: "new", Kind: ledger.ShopPayable})
+		},
 	}
 	crash(t, server)
 	for name, read := range reads {

@@ -73,6 +73,12 @@ func scanResident(scan scanner) (r registry.Resident, err error) {
 	return r, err
 }
 
+// CorrectResident corrects the birth date, sex and area of a resident (訂正). What
+// was erased stays so.
+func (s *Store) CorrectResident(ctx context.Context, r registry.Resident) error {
+	return s.inTx(ctx, func(p *prepared) error { return p.exec(ctx, "correct_resident", r.BornOn, r.Sex, r.Area, r.ID) })
+}
+
 // EraseResidents empties what is known of residents (消去). Their numbers stay,
 // and so does every posting; one that was erased cannot be registered again.
 func (s *Store) EraseResidents(ctx context.Context, at time.Time, ids ...string) error {

@@ -246,6 +246,31 @@ func Attributes(im Imported) Source {
 	})
 }
 
+// Corrected is what was corrected at persons' requests.
+type Corrected interface {
+	Corrections(ctx context.Context) ([]ingest.Correction, error)
+}
+
+// Corrections are what was corrected of a person.
+func Corrections(im Corrected) Source {
+	return SourceFunc(func(ctx context.Context, p consent.Person) (string, iter.Seq2[Row, error]) {
+		return "corrections", func(yield func(Row, error) bool) {
+			all, err := im.Corrections(ctx)
+			var rows []Row
+			for _, c := range all {
+				if c.Source == p.Source && c.PersonID == p.ID {
+					rows = append(rows, Row{{"at", c.At.Format(time.RFC3339)}, {"field", c.Field}, {"old", link(c.Old)}, {"new", link(c.New)},
+						{"request", c.Request}, {"reason", c.Reason}, {"by", c.By}})
+				}
+			}
+			yieldAll(rows, err, yield)
+		}
+	})
+}
+
+// link writes a link's end as calls do.
+func link(text string) string { return strings.Replace(text, "\x1f", "=", 1) }
+
 // Records are a person's rows of a dataset in the importer's segments.
 func Records(im Imported, dataset string) Source {
 	name := "records"

@@ -15,6 +15,8 @@ type Places interface {
 	EraseFromLake(ctx context.Context, x ingest.Erasure) error
 	FindInSegments(ctx context.Context, x ingest.Erasure, found func(dataset, identity string)) error
 	EraseFromSegments(ctx context.Context, x ingest.Erasure) error
+	FindInQuarantine(ctx context.Context, persons []ingest.PersonID, found func(dataset, identity string)) error
+	EraseFromQuarantine(ctx context.Context, persons []ingest.PersonID) error
 	FindPersons(ctx context.Context, persons []ingest.PersonID, found func(dataset, identity string)) error
 	ErasePersons(ctx context.Context, persons []ingest.PersonID) error
 }
@@ -47,7 +49,8 @@ func rowDatasets() []string {
 }
 
 // LakeOf is the eraser of the lake, SegmentsOf that of segments and held rows,
-// and AttributesOf that of persons and links.
+// QuarantineOf that of persons' rows in quarantine, and AttributesOf that of
+// persons, their corrections and links.
 func LakeOf(p Places) Eraser {
 	return place{name: "lake", stage: Lake, datasets: rowDatasets(),
 		find: func(ctx context.Context, o Order, found func(string, string)) error {
@@ -63,6 +66,15 @@ func SegmentsOf(p Places) Eraser {
 			return p.FindInSegments(ctx, o.erasure(), found)
 		},
 		erase: func(ctx context.Context, o Order) error { return p.EraseFromSegments(ctx, o.erasure()) }}
+}
+
+// QuarantineOf is described at LakeOf. By age whole files go: see FilesOf.
+func QuarantineOf(p Places) Eraser {
+	return place{name: "quarantine rows", stage: Extracts,
+		find: func(ctx context.Context, o Order, found func(string, string)) error {
+			return p.FindInQuarantine(ctx, o.erasure().Persons, found)
+		},
+		erase: func(ctx context.Context, o Order) error { return p.EraseFromQuarantine(ctx, o.erasure().Persons) }}
 }
 
 // AttributesOf is described at LakeOf.

@@ -45,6 +45,7 @@ type Request struct {
 	Due       string // last day for the answer
 	Identity  string // how the person was identified; "" when not yet
 	Disclosed string // hash of what was handed over
+	Corrected string // which fields, and how many records
 	Erased    string // ID of the deletion receipt
 	Outcome   Outcome
 	Reason    string
@@ -71,6 +72,7 @@ const (
 	kindRequest   = "request"
 	kindIdentity  = "identity"
 	kindDisclosed = "disclosed"
+	kindCorrected = "corrected"
 	kindAnswer    = "answer"
 )
 
@@ -139,7 +141,7 @@ func (d *Desk) Identify(ctx context.Context, id, how, by string) error {
 }
 
 // Answer closes a request. Stopping use takes effect with the answer; data that
-// were asked for must have been handed over, or erased, before.
+// were asked for must have been handed over, corrected or erased before.
 func (d *Desk) Answer(ctx context.Context, id string, outcome Outcome, reason, by string) error {
 	r, err := d.Request(ctx, id)
 	switch {
@@ -155,6 +157,8 @@ func (d *Desk) Answer(ctx context.Context, id string, outcome Outcome, reason, b
 		return fmt.Errorf("request %s: %w", id, ErrIdentity)
 	case outcome == Done && r.Kind == Disclosure && r.Disclosed == "":
 		return fmt.Errorf("request %s: %w: \"meguri rights disclose\" with --request %s", id, ErrNotDone, id)
+	case outcome == Done && r.Kind == Correction && r.Corrected == "":
+		return fmt.Errorf("request %s: %w: \"meguri rights correct %s\"", id, ErrNotDone, id)
 	case outcome == Done && r.Kind == Erasure && r.Erased == "":
 		return fmt.Errorf("request %s: %w: \"meguri rights erase %s\"", id, ErrNotDone, id)
 	}
@@ -166,7 +170,30 @@ func (d *Desk) Answer(ctx context.Context, id string, outcome Outcome, reason, b
 		}
 		more = append(more, hold)
 	}
+	if r.Kind == Correction {
+		reason = strings.TrimSpace(reason + "\n" + PaymentsNote)
+	}
 	return d.append(ctx, kindAnswer, id, r.Person, remark{Text: reason, By: by, Outcome: outcome}, more...)
+}
+
+// PaymentsNote is part of every answer to a request for correction.
+const PaymentsNote = "決済の記録は、決済事業者が取消・返金などで訂正し、その記録が次の取込で入ります。決済事業者にお申し出ください。"
+
+// HasCorrected enters that data were corrected: which fields, and of how many
+// records. What they were and are stands with the corrections alone.
+func (d *Desk) HasCorrected(ctx context.Context, id, fields string, records int, by string) error {
+	r, err := d.Request(ctx, id)
+	switch {
+	case err != nil:
+		return err
+	case r.Kind != Correction || fields == "" || by == "":
+		return fmt.Errorf("%w: it is no request for correction, or does not say what was corrected, and by whom", ErrInvalid)
+	case !r.Open():
+		return fmt.Errorf("request %s: %w", id, ErrAnswered)
+	case r.Identity == "":
+		return fmt.Errorf("request %s: %w", id, ErrIdentity)
+	}
+	return d.append(ctx, kindCorrected, id, r.Person, remark{Text: fmt.Sprintf("%s (%d)", fields, records), By: by})
 }
 
 // Handed enters that a copy was handed over. The request may be empty: a person
@@ -243,6 +270,8 @@ func (d *Desk) read(ctx context.Context, which consent.Select) ([]Request, error
 			r.Identity = m.Text + "（" + m.By + "）"
 		case kindDisclosed:
 			r.Disclosed = m.Text
+		case kindCorrected:
+			r.Corrected = strings.TrimSpace(r.Corrected + " " + m.Text)
 		case kindAnswer:
 			r.Outcome, r.Reason, r.By, r.Answered = m.Outcome, m.Text, m.By, e.At
 		}

@@ -117,6 +117,19 @@ func TestRequests(t *testing.T) {
 			must(t, o.Answer(ctx, stop.ID, rights.Done, "", "課長"))
 		}
 	}
+
+	// What was to be corrected is, before it is called done; and who corrects payments is said.
+	right := take(rights.Correction, hanako)
+	wants(t, "corrected without identity", o.HasCorrected(ctx, right.ID, "sex", 1, "窓口"), rights.ErrIdentity)
+	must(t, o.Identify(ctx, right.ID, "免許証", "窓口"))
+	wants(t, "not corrected", o.Answer(ctx, right.ID, rights.Done, "", "課長"), rights.ErrNotDone)
+	wants(t, "another kind of request", o.HasCorrected(ctx, stop.ID, "sex", 1, "窓口"), rights.ErrInvalid)
+	must(t, o.HasCorrected(ctx, right.ID, "sex", 2, "窓口"))
+	must(t, o.Answer(ctx, right.ID, rights.Done, "", "課長"))
+	if r, err := o.Request(ctx, right.ID); err != nil || r.Corrected != "sex (2)" || r.Reason != rights.PaymentsNote {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	wants(t, "corrected after the answer", o.HasCorrected(ctx, right.ID, "sex", 1, "窓口"), rights.ErrAnswered)
 }
 
 // drawer is an eraser over a folder with one file for each record, named by the

@@ -1,0 +1,1 @@
+SELECT (SELECT COUNT(*) FROM ingest_settlements) = 0

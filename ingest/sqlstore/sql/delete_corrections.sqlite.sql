@@ -1,0 +1,5 @@
+-- Delete the corrections of persons, a JSON list, and those that name one as whom another is.
+DELETE FROM ingest_corrections
+WHERE (source, person_id) IN (SELECT value ->> 'source', value ->> 'id' FROM json_each($1))
+	OR field = 'link' AND EXISTS (SELECT 1 FROM json_each($1)
+		WHERE (value ->> 'source') || char(31) || (value ->> 'id') IN (old_value, new_value))
