@@ -7,11 +7,13 @@ import (
 	"math"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"golang.org/x/sync/errgroup"
 
 	"meguri/pseudonymize"
 	"meguri/pseudonymize/lake"
@@ -135,17 +137,20 @@ func (e *Eraser) search(ctx context.Context, x Erasure) (*search, error) {
 			return nil, err
 		}
 	}
-	known := map[string]bool{}
-	for _, f := range now.Files {
+	known, hits := map[string]bool{}, make([]hit, len(now.Files))
+	g, present := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, f := range now.Files {
 		known[f.Path] = true
-		h, err := s.in(ctx, e.Lake, f)
-		if err != nil {
-			return nil, err
-		}
-		if h.whole || len(h.rows) > 0 {
-			s.hits = append(s.hits, h)
-		}
+		g.Go(func() (err error) {
+			hits[i], err = s.in(present, e.Lake, f)
+			return err
+		})
 	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	s.hits = slices.DeleteFunc(hits, func(h hit) bool { return !h.whole && len(h.rows) == 0 })
 	for _, m := range snapshots[:len(snapshots)-1] {
 		// Whose tokens another key made cannot be told.
 		holds := len(x.Persons) > 0 && m.Epoch != 0 && m.Epoch != now.Epoch

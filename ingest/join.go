@@ -347,8 +347,6 @@ func (w *words) add(word string) {
 	w.rows.Append(w.at)
 }
 
-func (w *words) null() { w.rows.AppendNull() }
-
 // array returns the column and ends the builder.
 func (w *words) array() arrow.Array {
 	rows, list := w.rows.NewArray(), w.list.NewArray()

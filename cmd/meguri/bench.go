@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -12,15 +10,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"meguri/ingest"
 )
 
 // figure is one measured number beside its goal.
@@ -46,12 +41,19 @@ func (f figure) judge() figure {
 	return f
 }
 
+// benchAmounts say how much is measured.
+type benchAmounts struct {
+	quick  bool // little, to see that it runs
+	rows   int  // of the pipeline's payments; 0: what is usual
+	growth bool // five times as many rows besides
+}
+
 // benchmarks are what can be measured, in the order of "bench all".
 var benchmarks = []struct {
 	name, about string
-	run         func(*program, context.Context, bool) ([]figure, error)
+	run         func(*program, context.Context, benchAmounts) ([]figure, error)
 }{
-	{"pipeline", "import → pipeline of a generated transaction CSV, beside DuckDB's bare COPY of the same file", (*program).benchPipeline},
+	{"pipeline", "import → pipeline of generated payments, beside DuckDB's bare COPY, pandas and Polars; a new day, an erasure, a rekey", (*program).benchPipeline},
 	{"ledger", "payments on SQLite and PostgreSQL, in process and through HTTP, beside the naive way and the ceiling", (*program).benchLedger},
 	{"ledger-growth", "ten million payments: what they cost at the end beside the beginning, and how long they take to verify", (*program).benchLedgerGrowth},
 	{"gate", "protection and audit of three made-up tables by the p % rule, shops as respondents", (*program).benchGate},
@@ -60,7 +62,7 @@ var benchmarks = []struct {
 }
 
 func (p *program) benchCommand() *cobra.Command {
-	var quick bool
+	var amounts benchAmounts
 	var format string
 	var names []string
 	about := "Measures, and prints each figure beside its goal and its ratio to what was run next to it.\n\n"
@@ -72,13 +74,16 @@ func (p *program) benchCommand() *cobra.Command {
 		Use: "bench NAME|all", Short: "measure speed and memory", Long: about, ValidArgs: append(names, "all"),
 		Args: cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if amounts.rows < 0 {
+				return usageError{fmt.Errorf("bench: --rows is a number of payments, not %d", amounts.rows)}
+			}
 			var figures []figure
 			for _, b := range benchmarks {
 				if args[0] != b.name && args[0] != "all" {
 					continue
 				}
 				fmt.Fprintf(p.stderr, "bench %s\n", b.name)
-				f, err := b.run(p, cmd.Context(), quick)
+				f, err := b.run(p, cmd.Context(), amounts)
 				if err != nil {
 					return fmt.Errorf("bench %s: %w", b.name, err)
 				}
@@ -87,21 +92,23 @@ func (p *program) benchCommand() *cobra.Command {
 				}
 				figures = append(figures, f...)
 			}
-			return p.printFigures(figures, format, quick)
+			return p.printFigures(figures, format, amounts)
 		},
 	}
-	c.Flags().BoolVar(&quick, "quick", false, "small amounts: to see that it runs, not how fast")
+	c.Flags().BoolVar(&amounts.quick, "quick", false, "small amounts: to see that it runs, not how fast")
+	c.Flags().IntVar(&amounts.rows, "rows", 0, "payments of the pipeline (default 20,000,000)")
+	c.Flags().BoolVar(&amounts.growth, "growth", false, "the pipeline with five times the rows as well: does the rate stay?")
 	c.Flags().StringVar(&format, "format", "table", "table, json or markdown")
-	c.AddCommand(p.duckCopyCommand(), p.generateCommand())
+	c.AddCommand(p.duckCopyCommand(), generateCommand())
 	return c
 }
 
-func (p *program) printFigures(figures []figure, format string, quick bool) error {
+func (p *program) printFigures(figures []figure, format string, amounts benchAmounts) error {
 	switch format {
 	case "json":
 		return printJSON(p.stdout, map[string]any{"figures": figures})
 	case "markdown":
-		return p.printMarkdown(figures, quick)
+		return p.printMarkdown(figures, amounts)
 	case "table":
 		w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, "figure\tvalue\tunit\tgoal\tratio\tmet")
@@ -136,14 +143,17 @@ func (f figure) row() []string {
 	return []string{f.Name, numbers.Sprintf("%.1f", f.Value), f.Unit, goal, ratio, met}
 }
 
-func (p *program) printMarkdown(figures []figure, quick bool) error {
+func (p *program) printMarkdown(figures []figure, amounts benchAmounts) error {
 	commit := "unknown"
 	if out, err := exec.Command("git", "rev-parse", "--short=12", "HEAD").Output(); err == nil {
 		commit = strings.TrimSpace(string(out))
 	}
-	amounts := "full amounts"
-	if quick {
-		amounts = "small amounts (--quick): these show that it runs, not how fast"
+	scale := "full amounts"
+	switch {
+	case amounts.rows > 0:
+		scale = numbers.Sprintf("%d payments in the pipeline", amounts.rows)
+	case amounts.quick:
+		scale = "small amounts (--quick): these show that it runs, not how fast"
 	}
 	fmt.Fprintf(p.stdout, `# Benchmarks
 
@@ -152,7 +162,7 @@ Machine: %s/%s, %d cores, %s, %s.
 
 | figure | value | unit | goal | ratio | met |
 | --- | ---: | --- | ---: | ---: | --- |
-`, commit, time.Now().UTC().Format(time.DateOnly), amounts, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), processor(), runtime.Version())
+`, commit, time.Now().UTC().Format(time.DateOnly), scale, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), processor(), runtime.Version())
 	for _, f := range figures {
 		fmt.Fprintf(p.stdout, "| %s |\n", strings.Join(f.row(), " | "))
 	}
@@ -174,182 +184,7 @@ func processor() string {
 	return "processor unknown"
 }
 
-// measured is what a program of ours took.
-type measured struct {
-	seconds float64
-	peakMiB float64
-}
-
-// self runs this binary with other arguments and measures it.
-func (p *program) self(ctx context.Context, args ...string) (measured, error) {
-	binary, err := os.Executable()
-	if err != nil {
-		return measured{}, err
-	}
-	cmd := exec.CommandContext(ctx, binary, args...)
-	cmd.Stdout, cmd.Stderr = p.stderr, p.stderr
-	cmd.Env = append(os.Environ(), "MEGURI_PASSPHRASE=a passphrase for benchmarks")
-	started := time.Now()
-	if err := cmd.Run(); err != nil {
-		return measured{}, fmt.Errorf("%s: %w", strings.Join(args[:min(2, len(args))], " "), err)
-	}
-	m := measured{seconds: time.Since(started).Seconds()}
-	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		m.peakMiB = float64(usage.Maxrss) / 1024 // Linux counts in KiB
-	}
-	return m, nil
-}
-
-// lawfulDatasets are those that makeLawful covers.
-var lawfulDatasets = []string{"payment", "person", "purchase", "survey", "ride", "event"}
-
-// makeLawful, for benchmarks and tests, publishes the default purpose and enters a law that orders the use
-// of every dataset for it, so that the pipeline lets rows through.
-func makeLawful(run func(args ...string) error, document string) error {
-	for _, args := range [][]string{
-		{"purpose", "add", "statistics", "--ja", "統計", "--en", "statistics", "--by", "bench"},
-		{"purpose", "publish", "statistics", "--on", "1990-01-01", "--where", "bench", "--by", "bench"},
-	} {
-		if err := run(args...); err != nil {
-			return err
-		}
-	}
-	for _, dataset := range lawfulDatasets {
-		err := run("basis", "add", "law-"+dataset, "--kind", "law", "--dataset", dataset, "--purpose", "statistics",
-			"--from", "1990-01-01", "--until", "2100-12-31", "--document", document, "--by", "bench")
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (p *program) benchPipeline(ctx context.Context, quick bool) (_ []figure, err error) {
-	rows := 5_000_000
-	if quick {
-		rows = 100_000
-	}
-	dir, err := os.MkdirTemp("", "meguri-bench-")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	file := filepath.Join(dir, "transactions.csv")
-	numbers.Fprintf(p.stderr, "generating %d rows\n", rows)
-	if err := generateTransactions(file, rows); err != nil {
-		return nil, err
-	}
-	data := filepath.Join(dir, "data")
-	if _, err := p.self(ctx, "keys", "init", "--dir", data); err != nil {
-		return nil, err
-	}
-	err = makeLawful(func(args ...string) error {
-		_, err := p.self(ctx, append(args, "--dir", data)...)
-		return err
-	}, filepath.Join(data, "keys", "keyset.json"))
-	if err != nil {
-		return nil, err
-	}
-	load, err := p.self(ctx, "import", file, "--dir", data, "--format", string(ingest.MitakaTransactions))
-	if err != nil {
-		return nil, err
-	}
-	make, err := p.self(ctx, "pipeline", "--dir", data, "--pull=false")
-	if err != nil {
-		return nil, err
-	}
-	bare, err := p.self(ctx, "bench", "duckdb-copy", file, filepath.Join(dir, "bare.parquet"))
-	if err != nil {
-		return nil, err
-	}
-	total := load.seconds + make.seconds
-	return []figure{
-		{Name: "import → pipeline, end to end (ratio: time to DuckDB's bare COPY (FROM read_csv) TO parquet)",
-			Value: float64(rows) / total, Unit: "rows/s", Goal: 150_000, Ratio: total / bare.seconds},
-		{Name: "of which import", Value: float64(rows) / load.seconds, Unit: "rows/s", Ratio: load.seconds / bare.seconds},
-		{Name: "of which pipeline", Value: float64(rows) / make.seconds, Unit: "rows/s", Ratio: make.seconds / bare.seconds},
-		{Name: "peak memory of either (ratio: to DuckDB's COPY)", Value: max(load.peakMiB, make.peakMiB), Unit: "MiB",
-			Goal: 1536, atMost: true, Ratio: max(load.peakMiB, make.peakMiB) / bare.peakMiB},
-		{Name: "DuckDB's bare COPY, for comparison", Value: float64(rows) / bare.seconds, Unit: "rows/s"},
-	}, nil
-}
-
-// generateTransactions writes a transaction CSV in the columns of the voucher
-// system: payments of 50,000 persons in 500 shops over a quarter, with cancels.
-func generateTransactions(path string, rows int) (err error) {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	w := bufio.NewWriterSize(f, 1<<20)
-	fmt.Fprintln(w, strings.Join(ingest.MitakaColumns, ","))
-	start := time.Date(2024, 6, 3, 9, 0, 0, 0, time.FixedZone("Asia/Tokyo", 9*3600))
-	step := 90 * 24 * time.Hour / time.Duration(rows)
-	state := uint64(1)
-	next := func(n uint64) uint64 { // SplitMix64: the same file every time
-		state += 0x9e3779b97f4a7c15
-		z := state
-		z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
-		z = (z ^ z>>27) * 0x94d049bb133111eb
-		return (z ^ z>>31) % n
-	}
-	var last struct {
-		id           string
-		person, shop uint64
-		amount       uint64
-	}
-	for i := range rows {
-		id := fmt.Sprintf("T%019d", i)
-		at := start.Add(time.Duration(i) * step).Format("2006/01/02 15:04:05")
-		operation, name, target, status := "OP1", "利用", "", "1"
-		kind := "SUB"
-		person, shop, amount := next(50_000)*next(3)/2, next(500), 100+next(5000)
-		if i%50 == 49 {
-			operation, name, kind, target, status = "OP4", "利用キャンセル", "CANCEL", last.id, "2"
-			person, shop, amount = last.person, last.shop, last.amount
-		}
-		fmt.Fprintf(w, "%s,op1,svc3,デジタル商品券,3,%s,%s,%s,加盟店%03d,m%03d,店舗%03d,s%03d,端末%03d,t%03d,1,u%07d,%d,0,0,,,,0,%s,,,0,%s,%s,%s\n",
-			id, kind, operation, name, shop, shop, shop, shop, shop, shop, person, amount, target, status, at, at)
-		last.id, last.person, last.shop, last.amount = id, person, shop, amount
-	}
-	return w.Flush()
-}
-
-// generateCommand makes the file that the pipeline is measured with.
-func (p *program) generateCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "generate ROWS CSV", Hidden: true, Args: cobra.ExactArgs(2),
-		RunE: func(_ *cobra.Command, args []string) error {
-			rows, err := strconv.Atoi(args[0])
-			if err != nil || rows < 1 {
-				return usageError{fmt.Errorf("bench generate: %q is no number of rows", args[0])}
-			}
-			return generateTransactions(args[1], rows)
-		},
-	}
-}
-
-// duckCopyCommand is what the pipeline is measured against, in a process of its
-// own so that its memory can be told apart.
-func (p *program) duckCopyCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "duckdb-copy CSV PARQUET", Hidden: true, Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			db, err := sql.Open("duckdb", "")
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, db.Close()) }()
-			quote := func(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
-			_, err = db.ExecContext(cmd.Context(), fmt.Sprintf(
-				"COPY (FROM read_csv(%s) ORDER BY shopId, createdAt) TO %s (FORMAT parquet, COMPRESSION zstd)", quote(args[0]), quote(args[1])))
-			return err
-		},
-	}
-}
-
-func (p *program) benchDemo(ctx context.Context, quick bool) (_ []figure, err error) {
+func (p *program) benchDemo(ctx context.Context, amounts benchAmounts) (_ []figure, err error) {
 	dir, err := os.MkdirTemp("", "meguri-bench-")
 	if err != nil {
 		return nil, err
@@ -357,7 +192,7 @@ func (p *program) benchDemo(ctx context.Context, quick bool) (_ []figure, err er
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	address := filepath.Join(dir, "address")
 	args := []string{"demo", "--dir", filepath.Join(dir, "data"), "--listen", "127.0.0.1:0", "--address-file", address}
-	if quick {
+	if amounts.quick {
 		args = append(args, "--residents", "200", "--shops", "24", "--weeks", "4")
 	}
 	first, err := p.firstPage(ctx, address, args)
@@ -423,7 +258,7 @@ func (p *program) firstPage(ctx context.Context, addressFile string, args []stri
 	}
 }
 
-func (p *program) benchBuild(ctx context.Context, quick bool) (_ []figure, err error) {
+func (p *program) benchBuild(ctx context.Context, amounts benchAmounts) (_ []figure, err error) {
 	if out, err := exec.CommandContext(ctx, "go", "list", "-m").Output(); err != nil || strings.TrimSpace(string(out)) != "meguri" {
 		return nil, errors.New("run it in the project's folder, with Go installed")
 	}
@@ -436,7 +271,7 @@ func (p *program) benchBuild(ctx context.Context, quick bool) (_ []figure, err e
 	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "duckdb_arrow", "-o", binary, "./cmd/meguri")
 	cmd.Env = os.Environ()
 	name := "build from a warm cache"
-	if !quick {
+	if !amounts.quick {
 		name = "cold build"
 		cmd.Env = append(cmd.Env, "GOCACHE="+filepath.Join(dir, "cache"))
 	}

@@ -18,10 +18,10 @@ var gateGoals = map[string]struct{ secondary, seconds, mib float64 }{
 	"million, three-dimensional": {seconds: 5 * 60, mib: 4096},
 }
 
-func (p *program) benchGate(ctx context.Context, quick bool) ([]figure, error) {
+func (p *program) benchGate(ctx context.Context, amounts benchAmounts) ([]figure, error) {
 	var figures []figure
 	for _, i := range gatebench.Instances {
-		if quick && i.Name != "inst1k" {
+		if amounts.quick && i.Name != "inst1k" {
 			continue
 		}
 		fmt.Fprintf(p.stderr, "  %s\n", i.Name)
@@ -40,7 +40,7 @@ func (p *program) benchGate(ctx context.Context, quick bool) ([]figure, error) {
 		)
 	}
 	counts := gatebench.Large
-	if quick {
+	if amounts.quick {
 		counts = gatebench.Small
 	}
 	for _, c := range counts {

@@ -46,21 +46,21 @@ type ledgerScale struct {
 }
 
 // benchLedger measures the ledger on both engines.
-func (p *program) benchLedger(ctx context.Context, quick bool) ([]figure, error) {
-	return p.onEngines(ctx, quick, p.benchEngine, p.benchHTTP)
+func (p *program) benchLedger(ctx context.Context, amounts benchAmounts) ([]figure, error) {
+	return p.onEngines(ctx, amounts, p.benchEngine, p.benchHTTP)
 }
 
 // benchLedgerGrowth measures a ledger that is full.
-func (p *program) benchLedgerGrowth(ctx context.Context, quick bool) ([]figure, error) {
-	return p.onEngines(ctx, quick, p.benchGrowth)
+func (p *program) benchLedgerGrowth(ctx context.Context, amounts benchAmounts) ([]figure, error) {
+	return p.onEngines(ctx, amounts, p.benchGrowth)
 }
 
 type engineBench func(context.Context, engineUnderTest, ledgerScale) ([]figure, error)
 
-func (p *program) onEngines(ctx context.Context, quick bool, parts ...engineBench) (_ []figure, err error) {
+func (p *program) onEngines(ctx context.Context, amounts benchAmounts, parts ...engineBench) (_ []figure, err error) {
 	p.collectLess() // as a server does
 	scale := ledgerScale{each: 5 * time.Second, accounts: 100_000, growth: 10_000_000, sample: 300_000, foldBatch: 3000}
-	if quick {
+	if amounts.quick {
 		scale = ledgerScale{each: 300 * time.Millisecond, accounts: 2000, growth: 20_000, sample: 5000, foldBatch: 20}
 	}
 	dir, err := os.MkdirTemp("", "meguri-bench-")

@@ -114,7 +114,7 @@ func TestKill_ImportAndPipeline(t *testing.T) {
 	t.Parallel()
 	r := seeded(t)
 	file := filepath.Join(t.TempDir(), "transactions.csv")
-	if err := generateTransactions(file, 300_000); err != nil {
+	if err := newPayments(300_000).write(file, 300_000); err != nil {
 		t.Fatal(err)
 	}
 	load := []string{"import", file, "--format", "mitaka-transactions"}

@@ -33,6 +33,10 @@ afterwards with "meguri keys destroy --epoch".`,
 			if err != nil {
 				return err
 			}
+			snapshots, err := a.lake().Snapshots()
+			if err != nil {
+				return err
+			}
 			if !only {
 				k, err := p.box().Rotate(p.scope())
 				if err != nil {
@@ -54,9 +58,14 @@ afterwards with "meguri keys destroy --epoch".`,
 			if err := p.pipeline(ctx, a, importer, keys, pseudonymize.Policies(), true); err != nil {
 				return fmt.Errorf("%w\nthe new key is there: run \"meguri rekey --go-on\" when this is mended", err)
 			}
-			gone, err := a.lake().Expire(time.Now())
-			if err != nil {
+			if _, err := a.lake().Expire(time.Now()); err != nil { // what the commit has not removed yet
 				return err
+			}
+			gone := map[string]bool{}
+			for _, m := range snapshots { // they were all before, and none of their files is in the new one
+				for _, f := range m.Files {
+					gone[f.Path] = true
+				}
 			}
 			fmt.Fprintf(p.stdout, "%d files with pseudonyms of epoch %d removed; destroy its key with: meguri keys destroy --project %s --epoch %d\n",
 				len(gone), before.Epoch, p.config.Project, before.Epoch)

@@ -268,25 +268,32 @@ func (a *app) sources(ctx context.Context, desk *consent.Desk) ([]rights.Source,
 func (p *program) rightsErase() *cobra.Command {
 	var who string
 	return by(&cobra.Command{
-		Use: "erase REQUEST", Short: "消去の請求を実行する / carry out a request for erasure", Args: cobra.ExactArgs(1),
+		Use: "erase REQUEST...", Short: "消去の請求を実行する / carry out requests for erasure", Args: cobra.MinimumNArgs(1),
 		Long: `新しい取込を止めてから、レイク、セグメント、写し、登録簿の順に消し、何も残っていないことを
 確かめて、署名付きの削除証明を残します。途中で止まっても、もう一度行えば続きから進みます。
-消せない場所が一つでもあれば、何も消さずに終わります。`,
+消せない場所が一つでもあれば、何も消さずに終わります。請求は一度に何件でも挙げられ、まとめて
+一つの削除証明になります。消す時間は、件数ではなくデータの量で決まります。`,
 		RunE: p.withConsents(func(ctx context.Context, a *app, desk *consent.Desk, args []string) error {
-			r, err := a.rights(desk).Request(ctx, args[0])
-			switch {
-			case err != nil:
-				return err
-			case r.Kind != rights.Erasure || !r.Open():
-				return fmt.Errorf("request %s is no open request for erasure", r.ID)
-			case r.Identity == "":
-				return fmt.Errorf("request %s: %w", r.ID, rights.ErrIdentity)
+			order := rights.Order{Reason: "Act 35", By: who}
+			for _, id := range args {
+				r, err := a.rights(desk).Request(ctx, id)
+				switch {
+				case err != nil:
+					return err
+				case r.Kind != rights.Erasure || !r.Open():
+					return fmt.Errorf("request %s is no open request for erasure", r.ID)
+				case r.Identity == "":
+					return fmt.Errorf("request %s: %w", r.ID, rights.ErrIdentity)
+				}
+				order.Persons = append(order.Persons, r.Person)
 			}
+			order.Request = strings.Join(args, " ")
 			shredder, err := p.shredder(ctx, a, desk)
 			if err != nil {
 				return err
 			}
-			signed, err := shredder.Run(ctx, rights.Order{Persons: []consent.Person{r.Person}, Request: r.ID, Reason: "Act 35", By: who})
+			roomy()
+			signed, err := shredder.Run(ctx, order)
 			if err != nil {
 				return err
 			}

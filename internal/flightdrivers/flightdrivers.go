@@ -1,7 +1,7 @@
 // Package flightdrivers brings programs of others, for tests that work as an
-// analyst would: drivers for Arrow Flight SQL, ADBC's for Python and Apache
-// Arrow's for JDBC, and what reads Parquet, in Python and with Spark. Each is
-// installed once, with pip and Maven, into the user's cache.
+// analyst would, and to measure beside: drivers for Arrow Flight SQL, ADBC's
+// for Python and Apache Arrow's for JDBC, and what reads Parquet, in Python and
+// with Spark. Each is installed once, with pip and Maven, into the user's cache.
 package flightdrivers
 
 import (

@@ -16,6 +16,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+	"golang.org/x/sync/errgroup"
 )
 
 // Read calls fn with the rows of a file, row group by row group. Columns may
@@ -88,29 +89,8 @@ func (w *Writer) Rewrite(ctx context.Context, table string, schema *arrow.Schema
 		return 0, fmt.Errorf("rewrite lake: %s is written whole, and not all of its files were given", table)
 	}
 	for _, f := range files {
-		err := w.lake.Read(ctx, f, nil, func(batch arrow.RecordBatch) error {
-			whole := conform(batch, schema)
-			defer whole.Release()
-			var rows []int32
-			if drop != nil {
-				gone, err := drop(whole)
-				if err != nil {
-					return err
-				}
-				for i, gone := range gone {
-					if !gone {
-						rows = append(rows, int32(i))
-					}
-				}
-				lost := int64(len(gone) - len(rows))
-				if dropped += lost; lost == 0 {
-					rows = nil
-				} else if len(rows) == 0 {
-					return nil
-				}
-			}
-			return t.add(partition{f.City, f.Month}, whole, rows)
-		})
+		lost, err := t.rewrite(ctx, f, drop)
+		dropped += lost
 		if err != nil {
 			w.err = errors.Join(w.err, err)
 			return dropped, err
@@ -118,6 +98,78 @@ func (w *Writer) Rewrite(ctx context.Context, table string, schema *arrow.Schema
 		w.Remove(f)
 	}
 	return dropped, nil
+}
+
+// rewrite takes a file's rows over. While some are written, the next are read.
+func (t *TableWriter) rewrite(ctx context.Context, f File, drop func(arrow.RecordBatch) ([]bool, error)) (dropped int64, err error) {
+	rest := make(chan arrow.RecordBatch)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(rest)
+		return t.w.lake.Read(ctx, f, nil, func(batch arrow.RecordBatch) error {
+			rows, err := without(conform(batch, t.schema), drop)
+			if err != nil {
+				return err
+			}
+			dropped += batch.NumRows() - rows.NumRows()
+			select {
+			case rest <- rows:
+				return nil
+			case <-ctx.Done():
+				rows.Release()
+				return ctx.Err()
+			}
+		})
+	})
+	g.Go(func() error {
+		for rows := range rest {
+			err := t.take(partition{f.City, f.Month}, rows)
+			rows.Release()
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	err = g.Wait()
+	return dropped, err
+}
+
+// without is a batch without the rows that drop names.
+func without(whole arrow.RecordBatch, drop func(arrow.RecordBatch) ([]bool, error)) (arrow.RecordBatch, error) {
+	if drop == nil {
+		return whole, nil
+	}
+	gone, err := drop(whole)
+	if err == nil && !slices.Contains(gone, true) {
+		return whole, nil
+	}
+	defer whole.Release()
+	if err != nil {
+		return nil, err
+	}
+	return Without(whole.Schema(), []arrow.RecordBatch{whole}, [][]bool{gone})
+}
+
+// take adds rows of a row group. They lie in order as they were: when they are
+// enough, they stay a group, and others are gathered and sorted anew.
+func (t *TableWriter) take(at partition, rows arrow.RecordBatch) error {
+	p := t.parts[at]
+	if p == nil && rows.NumRows() > 0 {
+		var err error
+		if p, err = t.open(at); err != nil {
+			return named(at.month, err)
+		}
+	}
+	if rows.NumRows() < rowGroup/2 {
+		return t.add(at, rows, nil)
+	}
+	if err := errors.Join(p.wait(), p.pq.Write(rows)); err != nil {
+		return named(at.month, err)
+	}
+	p.total += rows.NumRows()
+	t.w.step("rows written")
+	return nil
 }
 
 // Compact has the files of each month stand as one, where there are at least

@@ -43,7 +43,7 @@ type Order struct {
 	ID      string           `json:"id"`
 	Persons []consent.Person `json:"persons,omitempty"`
 	Cuts    []Cut            `json:"cuts,omitempty"`
-	Request string           `json:"request,omitempty"`
+	Request string           `json:"request,omitempty"` // one, or several with spaces between
 	Reason  string           `json:"reason"`
 	By      string           `json:"by"`
 	At      time.Time        `json:"at"`
@@ -196,14 +196,11 @@ func (s *Shredder) Run(ctx context.Context, o Order) (Signed, error) {
 	if len(s.Key) != ed25519.PrivateKeySize {
 		return Signed{}, ErrNoKey
 	}
-	if o.Request != "" {
-		id, err := s.orderOf(ctx, o.Request)
-		if err != nil {
-			return Signed{}, err
-		}
-		if id != "" {
-			return s.Resume(ctx, id)
-		}
+	switch id, err := s.orderOf(ctx, strings.Fields(o.Request)); {
+	case err != nil:
+		return Signed{}, err
+	case id != "":
+		return s.Resume(ctx, id)
 	}
 	if s.Same != nil && len(o.Persons) > 0 { // now, since links go too
 		var err error
@@ -232,8 +229,10 @@ func (s *Shredder) Run(ctx context.Context, o Order) (Signed, error) {
 	return s.Resume(ctx, o.ID)
 }
 
-// orderOf finds the order of a request.
-func (s *Shredder) orderOf(ctx context.Context, request string) (id string, err error) {
+// orderOf finds the order of requests. Those of one order, or some of them, have
+// that order; requests of several have to be asked for apart.
+func (s *Shredder) orderOf(ctx context.Context, requests []string) (id string, err error) {
+	orders := map[string]string{} // by request
 	for e, err := range s.Consents.Store.Entries(ctx, consent.Select{Book: consent.Deletions}) {
 		if err != nil {
 			return "", err
@@ -245,11 +244,18 @@ func (s *Shredder) orderOf(ctx context.Context, request string) (id string, err 
 		if err := e.Read(&o); err != nil {
 			return "", err
 		}
-		if o.Request == request {
-			return o.ID, nil
+		for _, request := range strings.Fields(o.Request) {
+			orders[request] = o.ID
 		}
 	}
-	return "", nil
+	for i, request := range requests {
+		if i > 0 && orders[request] != id {
+			return "", fmt.Errorf("%w: requests %s and %s are not of one order: carry out the one that was begun by itself",
+				ErrInvalid, requests[0], request)
+		}
+		id = orders[request]
+	}
+	return id, nil
 }
 
 // Unfinished are the orders that were begun and have no receipt.

@@ -22,7 +22,7 @@ type Receipt struct {
 	Format   string    `json:"format"`
 	ID       string    `json:"id"`
 	Reason   string    `json:"reason"`
-	Request  string    `json:"request,omitempty"`
+	Request  string    `json:"request,omitempty"` // one, or several with spaces between
 	By       string    `json:"by"`
 	Persons  int       `json:"persons"` // numbers under which persons were known; 0 when it was by age
 	Began    time.Time `json:"began"`

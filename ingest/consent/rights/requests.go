@@ -289,8 +289,10 @@ func (d *Desk) read(ctx context.Context, which consent.Select) ([]Request, error
 		if err := e.Read(&signed); err != nil {
 			return nil, err
 		}
-		if receipt, err := signed.open(); err == nil && receipt.Request != "" {
-			find(receipt.Request).Erased = receipt.ID
+		if receipt, err := signed.open(); err == nil {
+			for _, id := range strings.Fields(receipt.Request) {
+				find(id).Erased = receipt.ID
+			}
 		}
 	}
 	return all, nil

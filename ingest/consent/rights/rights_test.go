@@ -269,10 +269,11 @@ func TestShredder_ARequestHasOneOrder(t *testing.T) {
 		return nil
 	})
 	s := &rights.Shredder{Consents: o.Consents, Erasers: erasers, Key: key}
-	order := rights.Order{Persons: []consent.Person{hanako}, Request: "r-1", Reason: "消去の請求", By: "課長"}
+	order := rights.Order{Persons: []consent.Person{hanako}, Request: "r-1 r-1b", Reason: "消去の請求", By: "課長"}
 	if _, err := s.Run(ctx, order); err == nil {
 		t.Fatal("it was not stopped")
 	}
+	order.Request = "r-1b" // one of those that were asked for together is enough
 	first, err := s.Run(ctx, order)
 	must(t, err)
 	again, err := s.Run(ctx, order)
@@ -288,6 +289,11 @@ func TestShredder_ARequestHasOneOrder(t *testing.T) {
 	order.Request = "r-2"
 	if other, err := s.Run(ctx, order); err != nil || string(other.Receipt) == string(first.Receipt) {
 		t.Errorf("another request: %s, %v", other.Receipt, err)
+	}
+	for _, mixed := range []string{"r-1 r-2", "r-2 r-3", "r-3 r-2"} {
+		order.Request = mixed
+		_, err = s.Run(ctx, order)
+		wants(t, mixed, err, rights.ErrInvalid)
 	}
 }
 
