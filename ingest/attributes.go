@@ -66,9 +66,8 @@ func (r *pipelineRun) residents(ctx context.Context, source string, a *attribute
 	defer b.Release()
 	n := 0
 	now := r.Now()
-	for _, id := range sortedKeys(a.persons) {
-		p := a.persons[id]
-		if p.who != (personKey{source, id}) {
+	for _, p := range a.byID() {
+		if p.who != (personKey{source, p.ID}) {
 			continue
 		}
 		f, basis := r.join.may(PersonItem, p, now)
@@ -78,7 +77,7 @@ func (r *pipelineRun) residents(ctx context.Context, source string, a *attribute
 		if p.ConsentID != "" {
 			basis = p.ConsentID
 		}
-		if err := appendTexts(b, source, p.token, basis, p.Sex, p.BornOn, p.Area); err != nil {
+		if err := appendTexts(b, source, p.identity(), basis, p.Sex, p.BornOn, p.Area); err != nil {
 			return err
 		}
 		n++

@@ -9,6 +9,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"meguri/internal/words"
 )
 
 // chunk gathers records, column by column, until they are committed together.
@@ -105,35 +107,22 @@ func (t *texts) array(nullable bool) arrow.Array {
 // labels is a column of strings of which few are distinct.
 type labels struct {
 	codes  []int32
-	code   map[string]int32
-	values texts
+	values words.Table
 	last   string // most rows repeat the label before
 	lastAt int32
 }
 
 func (l *labels) add(s string) {
-	if s == l.last && len(l.codes) > 0 {
-		l.codes = append(l.codes, l.lastAt)
-		return
+	if s != l.last || len(l.codes) == 0 {
+		l.lastAt, _ = l.values.Number(s)
+		l.last = s
 	}
-	at, ok := l.code[s]
-	if !ok {
-		s = strings.Clone(s) // a label must not hold the row that it came in
-		if l.code == nil {
-			l.code = make(map[string]int32)
-		}
-		at = int32(len(l.code))
-		l.code[s] = at
-		l.values.add(s)
-	}
-	l.last, l.lastAt = s, at
-	l.codes = append(l.codes, at)
+	l.codes = append(l.codes, l.lastAt)
 }
 
 func (l *labels) reset() {
-	clear(l.code)
 	l.codes, l.last = l.codes[:0], ""
-	l.values.reset()
+	l.values.Reset()
 }
 
 func (l *labels) pick(keep []int32) labels {
@@ -147,7 +136,7 @@ func (l *labels) array() arrow.Array { return l.nullable(nil) }
 // nullable returns the column with a null wherever set, if there is one, says
 // so.
 func (l *labels) nullable(set []bool) arrow.Array {
-	values := l.values.array(false)
+	values := l.values.Array()
 	defer values.Release()
 	var valid *memory.Buffer
 	nulls := 0
@@ -211,6 +200,7 @@ func (c *chunk) add(r *Record, line int64) {
 
 // addBad appends a row that goes to quarantine.
 func (c *chunk) addBad(line int64, f fault, row string) {
+	f.field, row = strings.Clone(f.field), strings.Clone(row) // they must not hold what was read around them
 	c.bad = append(c.bad, badRow{line, f, row})
 	c.size += len(row) + 100
 }

@@ -179,8 +179,9 @@ func (r *run) enter(ctx context.Context, c *chunk, entries []Entry, cursor *stri
 // rows whose content differs from that of the first of their identity. The
 // others are duplicates.
 func judge(entries []Entry, order []int32, known []Entry) (keep, conflicts []int32) {
-	keep = make([]int32, 0, len(order))
+	kept := make([]bool, len(entries))
 	var first Entry
+	n := 0
 	for i, row := range order {
 		e := entries[row]
 		if i == 0 || e.Key != first.Key {
@@ -189,7 +190,8 @@ func judge(entries []Entry, order []int32, known []Entry) (keep, conflicts []int
 				known = known[1:]
 			}
 			if len(known) == 0 || known[0].Key != e.Key {
-				keep = append(keep, row)
+				kept[row] = true
+				n++
 				continue
 			}
 			first = known[0]
@@ -198,6 +200,11 @@ func judge(entries []Entry, order []int32, known []Entry) (keep, conflicts []int
 			conflicts = append(conflicts, row)
 		}
 	}
-	slices.Sort(keep)
+	keep = make([]int32, 0, n)
+	for row, is := range kept {
+		if is {
+			keep = append(keep, int32(row))
+		}
+	}
 	return keep, conflicts
 }

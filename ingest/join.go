@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/compute"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"meguri/internal/words"
 )
 
 // fate is what becomes of a row.
@@ -34,9 +37,14 @@ func joinedSchema(dataset string) *arrow.Schema {
 			fields = append(fields, arrow.Field{Name: name, Type: t, Nullable: nullable})
 		}
 	}
-	add("consent_id", arrow.BinaryTypes.String, true)
+	for i := range fields {
+		if name := fields[i].Name; name == "person_id" || name == "consent_id" {
+			fields[i].Type = dictionary // most rows are of persons who were seen before
+		}
+	}
+	add("consent_id", dictionary, true)
 	add("sex", dictionary, false)
-	add("born_on", arrow.BinaryTypes.String, false)
+	add("born_on", dictionary, false)
 	add("home_area", dictionary, false)
 	if base.HasField("shop_id") {
 		add("industry", dictionary, false)
@@ -58,21 +66,87 @@ type joiner struct {
 	correctedAt int64
 	known       map[string]*attributes
 	schemas     map[string]*arrow.Schema
+
+	// What rows that went on have, by number. The columns that are made of it
+	// share these tables, which grow from batch to batch.
+	who, born, consents words.Table
+	terms               words.Table // codes and areas
 }
 
 type personKey struct{ source, id string }
 
+// attributes are what is known of a source.
 type attributes struct {
-	persons map[string]*resident
-	shops   map[string]Shop
+	ids     words.Table // of persons
+	persons []*resident // by the number of their ID
+	shops   map[string]*place
 }
 
-// resident is a person of a source, joined with whom a link says it is.
+// place is a shop, with the numbers of its words among the terms.
+type place struct {
+	Shop
+	merchant, industry, area, operator int32
+}
+
+// resident is a person of a source, joined with whom a link says it is. What
+// every row asks for stands first, in one line of the processor's cache.
 type resident struct {
-	Person
 	who      personKey // under whom the person is known: its own, or the link's
-	token    string    // of what the token is made
 	unlinked bool
+	numbered bool // once a row of it went on
+	// Numbers in the joiner's tables; -1 for none.
+	token, bornOn, consent int32
+	sex, homeArea          int32 // terms
+
+	Person
+}
+
+// number gives a person's words their numbers.
+func (j *joiner) number(p *resident) {
+	p.numbered, p.token, p.consent = true, -1, -1
+	if p.who.id != "" {
+		p.token, _ = j.who.Number(p.identity())
+	}
+	if p.ConsentID != "" {
+		p.consent, _ = j.consents.Number(p.ConsentID)
+	}
+	p.bornOn, _ = j.born.Number(p.BornOn)
+	p.sex, _ = j.terms.Number(p.Sex)
+	p.homeArea, _ = j.terms.Number(p.Area)
+}
+
+// identity is what the token is made of.
+func (p *resident) identity() string { return PersonID{p.who.source, p.who.id}.identity() }
+
+// place gives a shop's words their numbers.
+func (j *joiner) place(s Shop) *place {
+	p := &place{Shop: s}
+	p.merchant, _ = j.terms.Number(s.Merchant)
+	p.industry, _ = j.terms.Number(s.Industry)
+	p.area, _ = j.terms.Number(s.Area)
+	p.operator, _ = j.terms.Number(s.Operator)
+	return p
+}
+
+// add enters a person whose ID is not there yet.
+func (a *attributes) add(p Person) *resident {
+	a.ids.Number(p.ID)
+	r := &resident{Person: p}
+	a.persons = append(a.persons, r)
+	return r
+}
+
+// find returns a person, or nil.
+func (a *attributes) find(id string) *resident {
+	if n, ok := a.ids.Find(id); ok {
+		return a.persons[n]
+	}
+	return nil
+}
+
+// byID are the persons in the order of their IDs.
+func (a *attributes) byID() []*resident {
+	return slices.SortedFunc(slices.Values(a.persons), func(p, q *resident) int { return cmp.Compare(p.ID, q.ID) })
 }
 
 func newJoiner(ctx context.Context, p *Pipeline) (*joiner, error) {
@@ -102,7 +176,7 @@ func (j *joiner) attributes(ctx context.Context, source string) (*attributes, er
 	if a := j.known[source]; a != nil {
 		return a, nil
 	}
-	a := &attributes{persons: map[string]*resident{}, shops: map[string]Shop{}}
+	a := &attributes{shops: map[string]*place{}}
 	j.known[source] = a // before its links are followed, which may lead back
 	const page = 5000
 	for after := ""; ; {
@@ -111,7 +185,8 @@ func (j *joiner) attributes(ctx context.Context, source string) (*attributes, er
 			return nil, err
 		}
 		for _, p := range persons {
-			a.persons[p.ID], after = &resident{Person: p}, p.ID
+			a.add(p)
+			after = p.ID
 		}
 		if len(persons) < page {
 			break
@@ -123,14 +198,14 @@ func (j *joiner) attributes(ctx context.Context, source string) (*attributes, er
 			return nil, err
 		}
 		for _, s := range shops {
-			a.shops[s.ID], after = s, s.ID
+			a.shops[s.ID], after = j.place(s), s.ID
 		}
 		if len(shops) < page {
 			break
 		}
 	}
-	for id, p := range a.persons {
-		if err := j.identify(ctx, source, id, p); err != nil {
+	for _, p := range a.persons {
+		if err := j.identify(ctx, source, p.ID, p); err != nil {
 			return nil, err
 		}
 	}
@@ -139,11 +214,11 @@ func (j *joiner) attributes(ctx context.Context, source string) (*attributes, er
 
 // person returns what is known of a person, which may be nothing.
 func (j *joiner) person(ctx context.Context, source string, a *attributes, id string) (*resident, error) {
-	if p := a.persons[id]; p != nil {
+	if p := a.find(id); p != nil {
 		return p, nil
 	}
-	p := &resident{Person: Person{Source: source, ID: id}}
-	a.persons[id] = p
+	id = strings.Clone(id) // it lies in a batch that is given back
+	p := a.add(Person{Source: source, ID: id})
 	return p, j.identify(ctx, source, id, p)
 }
 
@@ -159,14 +234,13 @@ func (j *joiner) identify(ctx context.Context, source, id string, p *resident) e
 		if err != nil {
 			return err
 		}
-		if other := there.persons[to.id]; other != nil {
+		if other := there.find(to.id); other != nil {
 			p.Sex, p.BornOn = cmp.Or(known(p.Sex), other.Sex), cmp.Or(p.BornOn, other.BornOn)
 			p.Area, p.ConsentID = cmp.Or(p.Area, other.Area), cmp.Or(p.ConsentID, other.ConsentID)
 			p.Test = p.Test || other.Test
 		}
 	}
 	p.Sex = cmp.Or(p.Sex, "unknown")
-	p.token = PersonID{p.who.source, p.who.id}.identity()
 	return nil
 }
 
@@ -195,106 +269,6 @@ func (j *joiner) may(dataset string, p *resident, at time.Time) (fate, string) {
 	return fateGo, id
 }
 
-// batch joins a batch, and says what becomes of each of its rows.
-func (j *joiner) batch(ctx context.Context, dataset string, in arrow.RecordBatch) (arrow.RecordBatch, []fate, error) {
-	rows := int(in.NumRows())
-	text := func(name string) (func(int) string, error) {
-		at := in.Schema().FieldIndices(name)
-		if len(at) == 0 {
-			return func(int) string { return "" }, nil
-		}
-		return textOf(in.Column(at[0]))
-	}
-	source, err := text("source")
-	if err != nil {
-		return nil, nil, err
-	}
-	var columns [4]func(int) string
-	for i, name := range []string{"person_id", "shop_id", "merchant_id", "consent_id"} {
-		if columns[i], err = text(name); err != nil {
-			return nil, nil, err
-		}
-	}
-	personID, shopID, merchantID, consentID := columns[0], columns[1], columns[2], columns[3]
-	times := in.Column(in.Schema().FieldIndices(whenOf(dataset))[0]).(*array.Timestamp)
-
-	sex, home, industry, area, merchant, operator := newWords(), newWords(), newWords(), newWords(), newWords(), newWords()
-	person, born, consent := array.NewStringBuilder(memory.DefaultAllocator), array.NewStringBuilder(memory.DefaultAllocator), array.NewStringBuilder(memory.DefaultAllocator)
-	defer person.Release()
-	defer born.Release()
-	defer consent.Release()
-	for _, b := range []*array.StringBuilder{person, born, consent} {
-		b.Reserve(rows)
-		b.ReserveData(rows * 24) // what an identifier takes, about
-	}
-	for _, w := range []*words{sex, home, industry, area, merchant, operator} {
-		w.rows.Reserve(rows)
-	}
-	fates := make([]fate, rows)
-	var a *attributes
-	of := ""
-	nobody := &resident{Person: Person{Sex: "unknown"}}
-	for i := range rows {
-		if s := source(i); a == nil || s != of {
-			if a, err = j.attributes(ctx, s); err != nil {
-				return nil, nil, err
-			}
-			of = s
-		}
-		p, basis := nobody, ""
-		if id := personID(i); id != "" {
-			if p, err = j.person(ctx, of, a, id); err != nil {
-				return nil, nil, err
-			}
-			if fates[i], basis = j.may(dataset, p, times.Value(i).ToTime(arrow.Microsecond)); fates[i] != fateGo {
-				p = nobody // the words of who stays out must not stay in a dictionary
-			}
-		}
-		if p.token == "" {
-			person.AppendNull()
-		} else {
-			person.Append(p.token)
-		}
-		sex.add(p.Sex)
-		born.Append(p.BornOn)
-		home.add(p.Area)
-		// What the row says itself goes before what is known of its person and
-		// shop.
-		if id := cmp.Or(consentID(i), p.ConsentID, basis); id != "" && p != nobody {
-			consent.Append(id)
-		} else {
-			consent.AppendNull()
-		}
-		shop := a.shops[shopID(i)]
-		merchant.add(cmp.Or(merchantID(i), shop.Merchant))
-		industry.add(shop.Industry)
-		area.add(shop.Area)
-		operator.add(shop.Operator)
-	}
-	made := map[string]arrow.Array{
-		"person_id": person.NewArray(), "consent_id": consent.NewArray(), "born_on": born.NewArray(),
-		"sex": sex.array(), "home_area": home.array(), "industry": industry.array(), "shop_area": area.array(),
-		"merchant_id": merchant.array(), "operator": operator.array(),
-	}
-	for _, column := range made {
-		defer column.Release() // the batch holds its own reference
-	}
-	schema := j.schemas[dataset]
-	if schema == nil {
-		schema = joinedSchema(dataset)
-		j.schemas[dataset] = schema
-	}
-	all := make([]arrow.Array, schema.NumFields())
-	for i, f := range schema.Fields() {
-		if column := made[f.Name]; column != nil {
-			all[i] = column
-		} else {
-			all[i] = in.Column(in.Schema().FieldIndices(f.Name)[0])
-		}
-	}
-	return array.NewRecordBatch(schema, all, in.NumRows()), fates, nil
-}
-
 // whenOf is the field that says when a row of a dataset happened.
 func whenOf(dataset string) string {
 	if d := DatasetByName(dataset); d != nil {
@@ -314,47 +288,6 @@ func filter(ctx context.Context, batch arrow.RecordBatch, fates []fate, want fun
 	chosen := mask.NewBooleanArray()
 	defer chosen.Release()
 	return compute.FilterRecordBatch(ctx, batch, chosen, compute.DefaultFilterOptions())
-}
-
-// words builds a dictionary-encoded column of few different words.
-type words struct {
-	index map[string]int32
-	list  *array.StringBuilder
-	rows  *array.Int32Builder
-	last  string // most rows repeat the word before
-	at    int32
-}
-
-func newWords() *words {
-	return &words{
-		index: map[string]int32{},
-		list:  array.NewStringBuilder(memory.DefaultAllocator),
-		rows:  array.NewInt32Builder(memory.DefaultAllocator),
-		at:    -1,
-	}
-}
-
-func (w *words) add(word string) {
-	if w.at < 0 || word != w.last {
-		i, ok := w.index[word]
-		if !ok {
-			i = int32(len(w.index))
-			w.index[word] = i
-			w.list.Append(word)
-		}
-		w.last, w.at = word, i
-	}
-	w.rows.Append(w.at)
-}
-
-// array returns the column and ends the builder.
-func (w *words) array() arrow.Array {
-	rows, list := w.rows.NewArray(), w.list.NewArray()
-	defer rows.Release()
-	defer list.Release()
-	w.rows.Release()
-	w.list.Release()
-	return array.NewDictionaryArray(dictionary, rows, list)
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -223,7 +223,19 @@ func parseTokyo(s string) (time.Time, bool) {
 			return time.Time{}, false
 		}
 	}
-	return time.Date(year, time.Month(month), day, hour, minute, second, 0, tokyo), true
+	unix := int64(daysSince1970(year, month, day))*86400 + int64(hour*3600+minute*60+second) - 9*60*60
+	return time.Unix(unix, 0).In(tokyo), true
+}
+
+// daysSince1970 counts days as time.Date does, which takes longer because it
+// knows zones and months that overflow. Years begin in March, so that a leap
+// day is the last.
+func daysSince1970(year, month, day int) int {
+	if month < 3 {
+		year--
+		month += 12
+	}
+	return 365*year + year/4 - year/100 + year/400 + (153*(month-3)+2)/5 + day - 719469
 }
 
 // digits reads between least and most digits from the start of s.

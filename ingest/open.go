@@ -3,9 +3,11 @@ package ingest
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"os"
 	"sync/atomic"
 	"unicode/utf8"
@@ -256,8 +258,36 @@ func checkEncoding(record []byte, encoding Encoding) fault {
 		return fault{"", "the row holds a NUL byte", "export the file again as text"}
 	case encoding.decoder() != nil && bytes.Contains(record, []byte("\uFFFD")):
 		return fault{"", "the row holds bytes that are not " + encodingNames[encoding], "save the file as UTF-8, or give its encoding"}
-	case !utf8.Valid(record):
+	case !validUTF8(record):
 		return fault{"", "the row holds bytes that are not UTF-8", "save the file as UTF-8, or give its encoding (shift_jis, euc-jp)"}
 	}
 	return fault{}
+}
+
+// validUTF8 is utf8.Valid, quicker where ASCII and Japanese text take turns:
+// the standard one takes to bytes at the first character beyond ASCII.
+func validUTF8(text []byte) bool {
+	for i := 0; i < len(text); {
+		if len(text)-i >= 8 {
+			beyond := binary.LittleEndian.Uint64(text[i:]) & 0x8080808080808080
+			if beyond == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(beyond) / 8
+		} else if text[i] < utf8.RuneSelf {
+			i++
+			continue
+		}
+		if c := text[i]; c > 0xe0 && c < 0xed && len(text)-i >= 3 && text[i+1]&0xc0 == 0x80 && text[i+2]&0xc0 == 0x80 {
+			i += 3 // kana and kanji; the ranges of their second and third byte have no exception
+			continue
+		}
+		r, size := utf8.DecodeRune(text[i:])
+		if r == utf8.RuneError && size == 1 {
+			return false
+		}
+		i += size
+	}
+	return true
 }

@@ -62,12 +62,17 @@ func openText(path string, encoding Encoding, comma byte, max int, flat *flatten
 	if err != nil {
 		return nil, err
 	}
-	rr := &rowReader{scanner: newScanner(in, comma, max), in: in, flat: flat}
+	rr := &rowReader{scanner: newScannerAhead(newReadAhead(in, in.encoding, blockBytes), comma, max), in: in, flat: flat}
 	rr.lines = flat != nil
 	return rr, nil
 }
 
-func (rr *rowReader) Close() error { return rr.in.Close() }
+// Close ends what reads ahead, and closes the file.
+func (rr *rowReader) Close() error {
+	rr.pieces.close()
+	return rr.in.Close()
+}
+
 func (rr *rowReader) at() int64    { return rr.line }
 func (rr *rowReader) seen() int64  { return rr.rows }
 func (rr *rowReader) notARow()     { rr.rows-- }
@@ -128,7 +133,7 @@ func (rr *rowReader) row() (record string, fields []string, f fault, err error) 
 	if rr.rows%4096 == 0 {
 		rr.report(false)
 	}
-	if !f.bad() {
+	if !f.bad() && !rr.clean {
 		f = checkEncoding(raw, rr.in.encoding)
 	}
 	record = string(raw)

@@ -7,64 +7,15 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"meguri/internal/words"
 )
 
 func keep(_ *Plan, s *step, in arrow.RecordBatch, _ []arrow.Array) (arrow.Array, error) {
 	c := in.Column(s.in)
 	c.Retain()
 	return c, nil
-}
-
-func tokenize(p *Plan, s *step, in arrow.RecordBatch, done []arrow.Array) (arrow.Array, error) {
-	column := in.Column(s.in)
-	value, err := texts(column)
-	if err != nil {
-		return nil, err
-	}
-	source := func(int) string { return s.rule.Within }
-	if s.rule.Within == "" {
-		c := in.Column(s.source)
-		// A null would read as some other row's text.
-		if c.NullN() > 0 {
-			return nil, fmt.Errorf("%w: a row does not say which source it is from", ErrPolicy)
-		}
-		if source, err = texts(c); err != nil {
-			return nil, err
-		}
-	}
-	b := array.NewFixedSizeBinaryBuilder(p.mem, &arrow.FixedSizeBinaryType{ByteWidth: TokenSize})
-	defer b.Release()
-	b.Reserve(column.Len())
-	make := p.tokens.Token
-	if s.rule.Domain == "person" || s.rule.Domain == "consent" || column.DataType().ID() == arrow.DICTIONARY {
-		make = p.tokens.Remembered
-	}
-	var twin arrow.Array // a column whose tokens are made already
-	var twinValue func(int) string
-	var twins *array.FixedSizeBinary
-	if s.sameAs >= 0 {
-		twin, twins = in.Column(p.steps[s.sameAs].in), done[s.sameAs].(*array.FixedSizeBinary)
-		if twinValue, err = texts(twin); err != nil {
-			return nil, err
-		}
-	}
-	for i := range column.Len() {
-		if column.IsNull(i) {
-			b.AppendNull()
-			continue
-		}
-		v := value(i)
-		if twin != nil && !twin.IsNull(i) && twinValue(i) == v {
-			b.Append(twins.Value(i))
-			continue
-		}
-		token, err := make(s.rule.Domain, source(i), v)
-		if err != nil {
-			return nil, err
-		}
-		b.Append(token[:])
-	}
-	return b.NewArray(), nil
 }
 
 // texts reads a string column, plain or dictionary-encoded, where it has no
@@ -108,6 +59,9 @@ func mapWords(change func(string) (string, bool)) func(*Plan, *step, arrow.Recor
 		if err != nil {
 			return nil, err
 		}
+		if d, ok := c.(*array.Dictionary); ok && d.Indices().DataType().ID() == arrow.INT32 {
+			return mapCodes(s, d, func(word string) (string, bool) { r := changed(word); return r.word, r.ok })
+		}
 		b := array.NewBuilder(p.mem, c.DataType())
 		defer b.Release()
 		var add func(string) error
@@ -132,6 +86,38 @@ func mapWords(change func(string) (string, bool)) func(*Plan, *step, arrow.Recor
 		}
 		return b.NewArray(), nil
 	}
+}
+
+// mapCodes changes the words of a dictionary that rows have, each once.
+func mapCodes(s *step, c *array.Dictionary, change func(string) (string, bool)) (arrow.Array, error) {
+	list := c.Dictionary().(*array.String)
+	as := make([]int32, list.Len()) // the new codes plus one
+	lost := make([]bool, list.Len())
+	var made words.Table
+	codes := array.NewInt32Builder(memory.DefaultAllocator)
+	defer codes.Release()
+	codes.Reserve(c.Len())
+	nulls := c.NullN() > 0
+	for i := range c.Len() {
+		if nulls && c.IsNull(i) {
+			codes.AppendNull()
+			continue
+		}
+		code := c.GetValueIndex(i)
+		if as[code] == 0 {
+			word, ok := change(list.Value(code))
+			n, _ := made.Number(word)
+			as[code], lost[code] = n+1, !ok
+		}
+		if lost[code] {
+			s.withheld++
+		}
+		codes.UnsafeAppend(as[code] - 1)
+	}
+	indices, texts := codes.NewArray(), made.Array()
+	defer indices.Release()
+	defer texts.Release()
+	return array.NewDictionaryArray(c.DataType(), indices, texts), nil
 }
 
 // category is the coarser code of a code.
@@ -165,25 +151,52 @@ func freeText(p *Plan, s *step, in arrow.RecordBatch, _ []arrow.Array) (arrow.Ar
 const UnknownBand = "unknown"
 
 func ageBand(p *Plan, s *step, in arrow.RecordBatch, _ []arrow.Array) (arrow.Array, error) {
-	born := in.Column(s.in).(*array.String)
+	column := in.Column(s.in)
+	born, err := texts(column)
+	if err != nil {
+		return nil, err
+	}
 	b := array.NewStringBuilder(p.mem)
 	defer b.Release()
+	b.Reserve(column.Len())
+	b.ReserveData(column.Len() * len(UnknownBand))
 	width, top := s.rule.ages()
-	bands := map[string]string{}
-	for i := range born.Len() {
-		if born.IsNull(i) || born.Value(i) == "" {
+	band := func(day string) (string, error) {
+		if day == "" {
+			return UnknownBand, nil
+		}
+		return bandOf(day, p.asOf, width, top)
+	}
+	d, coded := column.(*array.Dictionary)
+	if coded {
+		s.bands.follow(d.Dictionary().(*array.String), "")
+	}
+	days := map[string]string{}
+	for i := range column.Len() {
+		if column.IsNull(i) {
 			b.Append(UnknownBand)
 			continue
 		}
-		band, ok := bands[born.Value(i)]
-		if !ok {
-			var err error
-			if band, err = bandOf(born.Value(i), p.asOf, width, top); err != nil {
+		var text string
+		known := false
+		if coded {
+			code := d.GetValueIndex(i)
+			text, known = s.bands.made[code], s.bands.known[code]
+		} else {
+			text, known = days[born(i)]
+		}
+		if !known {
+			if text, err = band(born(i)); err != nil {
 				return nil, err
 			}
-			bands[born.Value(i)] = band
+			if coded {
+				code := d.GetValueIndex(i)
+				s.bands.made[code], s.bands.known[code] = text, true
+			} else {
+				days[born(i)] = text
+			}
 		}
-		b.Append(band)
+		b.Append(text)
 	}
 	return b.NewArray(), nil
 }

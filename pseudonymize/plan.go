@@ -33,6 +33,8 @@ type step struct {
 	sameAs   int // step whose token is this one's too where both inputs are equal, or -1
 	convert  func(p *Plan, s *step, in arrow.RecordBatch, done []arrow.Array) (arrow.Array, error)
 	watch    *scan.Watch // of what goes on as text, or nil
+	tokens   memo[Token]
+	bands    memo[string]
 	nulls    int64
 	withheld int64 // values that could not be read, or that were taken out
 }
@@ -122,7 +124,7 @@ func (s *step) resolve(in arrow.Field) (arrow.Field, error) {
 		err = words()
 	case AgeBand:
 		out.Type, s.convert = arrow.BinaryTypes.String, ageBand
-		err = want(arrow.STRING)
+		err = words()
 	case AmountBand:
 		out.Type, s.convert = arrow.BinaryTypes.String, amountBand
 		err = want(arrow.INT64)

@@ -23,9 +23,11 @@ import (
 //	checksum of the entries, checksum of all the rest   2 × 8 bytes
 //
 // All numbers are little-endian. The rest is checked whenever a run is opened,
-// the entries whenever it is merged.
+// the entries whenever it is merged. The first format differs in its filter
+// alone, and is read as well.
 const (
-	magic      = 0x31534e5552474d00 // "\0MGRUNS1"
+	magic1     = 0x31534e5552474d00 // "\0MGRUNS1"
+	magic      = 0x32534e5552474d00 // "\0MGRUNS2"
 	headBytes  = 24
 	entryBytes = 24
 	tailBytes  = 16
@@ -63,7 +65,8 @@ func open(path string) (_ *file, err error) {
 	}
 	entries, blocks := binary.LittleEndian.Uint64(head[8:]), binary.LittleEndian.Uint64(head[16:])
 	size := uint64(info.Size())
-	if binary.LittleEndian.Uint64(head[:]) != magic || entries > size/entryBytes || blocks > size/blockBytes {
+	form := binary.LittleEndian.Uint64(head[:])
+	if form != magic && form != magic1 || entries > size/entryBytes || blocks > size/blockBytes {
 		return nil, damaged()
 	}
 	table := (entries + stride - 1) / stride
@@ -81,12 +84,13 @@ func open(path string) (_ *file, err error) {
 	if sum.Sum64() != binary.LittleEndian.Uint64(data[rest+8:]) {
 		return nil, damaged()
 	}
-	o := &file{f: f, name: name, entries: int(entries), table: make([]uint64, table), filter: make(filter, blocks*blockWords)}
+	o := &file{f: f, name: name, entries: int(entries), table: make([]uint64, table),
+		filter: filter{words: make([]uint64, blocks*blockWords), scattered: form == magic1}}
 	for i := range o.table {
 		o.table[i] = binary.LittleEndian.Uint64(data[8*i:])
 	}
-	for i := range o.filter {
-		o.filter[i] = binary.LittleEndian.Uint64(data[table*8+uint64(8*i):])
+	for i := range o.filter.words {
+		o.filter.words[i] = binary.LittleEndian.Uint64(data[table*8+uint64(8*i):])
 	}
 	return o, nil
 }
@@ -160,7 +164,7 @@ func create(path string, entries int) (*writer, error) {
 	w := &writer{f: f, w: bufio.NewWriterSize(f, 1<<20), sum: xxh3.New(), filter: newFilter(entries), of: entries}
 	binary.LittleEndian.PutUint64(w.head[:], magic)
 	binary.LittleEndian.PutUint64(w.head[8:], uint64(entries))
-	binary.LittleEndian.PutUint64(w.head[16:], uint64(len(w.filter)/blockWords))
+	binary.LittleEndian.PutUint64(w.head[16:], uint64(len(w.filter.words)/blockWords))
 	_, err = w.w.Write(w.head[:])
 	return w, err
 }
@@ -200,11 +204,11 @@ func (w *writer) end() (size int64, err error) {
 	if err := w.flush(); err != nil {
 		return 0, err
 	}
-	rest := make([]byte, 0, 8*(len(w.table)+len(w.filter))+tailBytes)
+	rest := make([]byte, 0, 8*(len(w.table)+len(w.filter.words))+tailBytes)
 	for _, high := range w.table {
 		rest = binary.LittleEndian.AppendUint64(rest, high)
 	}
-	for _, word := range w.filter {
+	for _, word := range w.filter.words {
 		rest = binary.LittleEndian.AppendUint64(rest, word)
 	}
 	rest = binary.LittleEndian.AppendUint64(rest, w.sum.Sum64())
@@ -247,8 +251,8 @@ func (x *Index) Merge(path string, runs []Run) (Run, error) {
 			return Run{}, fmt.Errorf("merge index: %w", err)
 		}
 		defer func() { _ = f.Close() }() // it was only read
-		sources[i] = &source{r: bufio.NewReaderSize(f, 1<<20), sum: xxh3.New(), left: r.Entries, name: r.File}
-		if _, err := sources[i].r.Discard(headBytes); err != nil {
+		sources[i] = &source{r: f, sum: xxh3.New(), left: r.Entries, space: make([]byte, 32<<10*entryBytes), name: r.File}
+		if _, err := f.Seek(headBytes, io.SeekStart); err != nil {
 			return Run{}, fmt.Errorf("merge index: %w", err)
 		}
 		if err := sources[i].next(); err != nil {
@@ -281,32 +285,36 @@ func (x *Index) Merge(path string, runs []Run) (Run, error) {
 
 // source reads a run from its first entry to its last.
 type source struct {
-	r     *bufio.Reader
-	sum   *xxh3.Hasher
-	left  int64
-	name  string
-	entry Entry
-	ended bool
+	r      io.Reader
+	sum    *xxh3.Hasher
+	left   int64  // entries behind those of buffer
+	buffer []byte // what is read of the entries and not handed out
+	space  []byte
+	name   string
+	entry  Entry
+	ended  bool
 }
 
 func (s *source) next() error {
-	if s.left == 0 {
-		s.ended = true
-		rest, err := io.ReadAll(s.r)
-		if err != nil || len(rest) < tailBytes || binary.LittleEndian.Uint64(rest[len(rest)-tailBytes:]) != s.sum.Sum64() {
+	if len(s.buffer) == 0 {
+		if s.left == 0 {
+			s.ended = true
+			rest, err := io.ReadAll(s.r)
+			if err != nil || len(rest) < tailBytes || binary.LittleEndian.Uint64(rest[len(rest)-tailBytes:]) != s.sum.Sum64() {
+				return fmt.Errorf("merge index: %s: %w", s.name, ErrDamaged)
+			}
+			return nil
+		}
+		s.buffer = s.space[:min(s.left, int64(len(s.space)/entryBytes))*entryBytes]
+		if _, err := io.ReadFull(s.r, s.buffer); err != nil {
 			return fmt.Errorf("merge index: %s: %w", s.name, ErrDamaged)
 		}
-		return nil
+		_, _ = s.sum.Write(s.buffer) // a hash never fails
+		s.left -= int64(len(s.buffer) / entryBytes)
 	}
-	b, err := s.r.Peek(entryBytes)
-	if err != nil {
-		return fmt.Errorf("merge index: %s: %w", s.name, ErrDamaged)
-	}
-	s.entry = decode(b)
-	_, _ = s.sum.Write(b)
-	_, err = s.r.Discard(entryBytes)
-	s.left--
-	return err
+	s.entry = decode(s.buffer)
+	s.buffer = s.buffer[entryBytes:]
+	return nil
 }
 
 func fill(path string, entries int, each func(add func(Entry) error) error) (_ Run, err error) {
@@ -330,8 +338,13 @@ func fill(path string, entries int, each func(add func(Entry) error) error) (_ R
 
 // filter is a Bloom filter whose bits for a key lie in one block, a line of
 // the processor's cache (Putze, Sanders, Singler 2009). Keys are hashes
-// already, so their own bits say which.
-type filter []uint64
+// already, so their own bits say which. Blocks lie in the order of the keys:
+// who comes with sorted keys, as all do, goes through memory once from its
+// beginning to its end.
+type filter struct {
+	words     []uint64
+	scattered bool // of the first format: blocks by the low half of a key
+}
 
 const (
 	blockBytes     = 64
@@ -341,16 +354,21 @@ const (
 )
 
 func newFilter(entries int) filter {
-	return make(filter, (entries/keysPerBlock+1)*blockWords)
+	return filter{words: make([]uint64, (entries/keysPerBlock+1)*blockWords)}
 }
 
-func (f filter) block(k Key) []uint64 {
-	at, _ := bits.Mul64(k.Lo, uint64(len(f)/blockWords))
-	return f[at*blockWords:][:blockWords]
+// block is where the bits of a key lie, and which they are.
+func (f filter) block(k Key) (block *[blockWords]uint64, bit uint64) {
+	place, bit := k.Hi, k.Lo
+	if f.scattered {
+		place, bit = bit, place
+	}
+	at, _ := bits.Mul64(place, uint64(len(f.words)/blockWords))
+	return (*[blockWords]uint64)(f.words[at*blockWords:]), bit
 }
 
 func (f filter) add(k Key) {
-	block, bit := f.block(k), k.Hi
+	block, bit := f.block(k)
 	for range probesPerBlock {
 		block[bit>>6&7] |= 1 << (bit & 63)
 		bit >>= 9
@@ -358,7 +376,7 @@ func (f filter) add(k Key) {
 }
 
 func (f filter) has(k Key) bool {
-	block, bit := f.block(k), k.Hi
+	block, bit := f.block(k)
 	for range probesPerBlock {
 		if block[bit>>6&7]&(1<<(bit&63)) == 0 {
 			return false

@@ -224,3 +224,43 @@ func BenchmarkCommit(b *testing.B) {
 		})
 	}
 }
+
+// TestKnown_ReadsTheFirstFormat: runs that an earlier version wrote count on,
+// and are of the present format once they are merged.
+func TestKnown_ReadsTheFirstFormat(t *testing.T) {
+	old, err := os.ReadFile("testdata/format1.keys")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(7, 7)) // what the file was written from
+	var list []index.Entry
+	for range 300 {
+		list = append(list, index.Entry{Key: index.Key{Hi: rng.Uint64(), Lo: rng.Uint64()}, Content: rng.Uint64()})
+	}
+	slices.SortFunc(list, func(a, b index.Entry) int { return a.Key.Compare(b.Key) })
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "000001.keys"), old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	x := index.Open(dir)
+	knows := func(runs ...index.Run) {
+		t.Helper()
+		if err := x.Follow(runs); err != nil {
+			t.Fatal(err)
+		}
+		known, err := x.Known(list)
+		if err != nil || !slices.Equal(known, list) {
+			t.Errorf("%d of %d entries are known, %v", len(known), len(list), err)
+		}
+	}
+	first := index.Run{File: "000001.keys", Entries: 300, Bytes: int64(len(old))}
+	knows(first)
+	merged, err := x.Merge(filepath.Join(dir, "000002.keys"), []index.Run{first})
+	if err != nil {
+		t.Fatal(err)
+	}
+	knows(merged)
+	if err := x.Close(); err != nil {
+		t.Error(err)
+	}
+}

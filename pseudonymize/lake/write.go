@@ -56,6 +56,7 @@ type TableWriter struct {
 	schema *arrow.Schema
 	day    int // column, or -1
 	parts  map[partition]*part
+	spare  chan *buffer // that were written, for the next rows
 }
 
 // partition is where rows are filed; it is empty in a table written whole.
@@ -152,7 +153,8 @@ func (w *Writer) Table(name string, schema *arrow.Schema) (*TableWriter, error) 
 		}
 		return t, nil
 	}
-	t := &TableWriter{w: w, table: table, schema: schema, day: -1, parts: map[partition]*part{}}
+	t := &TableWriter{w: w, table: table, schema: schema, day: -1, parts: map[partition]*part{},
+		spare: make(chan *buffer, cap(w.work))}
 	if table.Day == "" {
 		for _, f := range w.base.Files {
 			if f.Table == name {
@@ -300,20 +302,45 @@ func (t *TableWriter) flush(p *part) error {
 	t.w.held -= full.n
 	p.total += int64(full.n)
 	var err error
-	if p.rows, err = newBuffer(t.schema, t.table); err != nil {
+	if p.rows, err = t.buffer(); err != nil {
 		return err
 	}
 	p.done = make(chan error, 1)
 	t.w.work <- struct{}{}
 	go func(done chan<- error) {
 		defer func() { <-t.w.work }()
-		group := full.sorted()
-		defer group.Release()
-		err := p.pq.Write(group)
+		err := p.writeGroup(full)
+		full.reset()
+		select {
+		case t.spare <- full:
+		default:
+		}
 		t.w.step("rows written")
 		done <- err
 	}(p.done)
 	return nil
+}
+
+// buffer returns an empty one.
+func (t *TableWriter) buffer() (*buffer, error) {
+	select {
+	case b := <-t.spare:
+		return b, nil
+	default:
+		return newBuffer(t.schema, t.table)
+	}
+}
+
+// writeGroup writes a row group, column by column.
+func (p *part) writeGroup(rows *buffer) error {
+	if err := p.pq.NewRowGroupChecked(); err != nil {
+		return err
+	}
+	return rows.sorted(func(column arrow.Array) error {
+		whole := arrow.NewChunked(column.DataType(), []arrow.Array{column})
+		defer whole.Release()
+		return p.pq.WriteColumnChunked(whole, 0, int64(whole.Len()))
+	})
 }
 
 // wait lets a partition's row group be written to its end.
@@ -352,13 +379,18 @@ func (t *TableWriter) open(at partition) (*part, error) {
 		parquet.WithCreatedBy("meguri"),
 	}
 	for _, field := range t.schema.Fields() {
-		if field.Type.ID() == arrow.FIXED_SIZE_BINARY { // tokens repeat too seldom for a dictionary
+		switch field.Type.ID() {
+		case arrow.FIXED_SIZE_BINARY: // tokens repeat too seldom for a dictionary
 			options = append(options, parquet.WithDictionaryFor(field.Name, false), parquet.WithStatsFor(field.Name, false))
+		case arrow.DICTIONARY, arrow.STRING: // where rows do not lie by a word, each group has nearly all
+			if !slices.Contains(t.table.Sort, field.Name) {
+				options = append(options, parquet.WithStatsFor(field.Name, false))
+			}
 		}
 	}
 	meta := arrow.NewMetadata([]string{"label", "table"}, []string{Label, t.table.Name})
 	schema := arrow.NewSchema(t.schema.Fields(), &meta)
-	if p.rows, err = newBuffer(t.schema, t.table); err != nil {
+	if p.rows, err = t.buffer(); err != nil {
 		return nil, err
 	}
 	p.pq, err = pqarrow.NewFileWriter(schema, p.file, parquet.NewWriterProperties(options...),
