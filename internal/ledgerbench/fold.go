@@ -47,6 +47,7 @@ func FoldRate(batches int, kept bool) float64 {
 			batch[i].Request = batch[i].Digest()
 			if !kept {
 				state.AddAccount(lots[from])
+				state.AddAccount(ledger.Balance{Account: batch[i].Opens[0]})
 			}
 		}
 		if b%20 == 0 {
@@ -55,7 +56,9 @@ func FoldRate(batches int, kept bool) float64 {
 		at = at.Add(10 * time.Millisecond)
 		start := time.Now()
 		delta := ledger.Fold(state, batch, at)
-		state.Keep()
+		if kept { // it is part of the price then
+			state.Keep()
+		}
 		took += time.Since(start)
 		if n := len(delta.Posted); n != size {
 			panic(fmt.Sprintf("ledgerbench: %d of %d payments were posted", n, size))
