@@ -301,13 +301,19 @@ func recordNames() string {
 
 func badThousands(s string) bool { return len(s) > 1 || strings.ContainsAny(s, "0123456789.+-") }
 
+// Attributes tells whether rows say what persons, shops or settlements are,
+// rather than what happened.
+func (m *Mapping) Attributes() bool {
+	return m.Record == PersonRows || m.Record == ShopRows || m.Record == SettlementRows
+}
+
 func (m *Mapping) completeTrailer() string {
 	t := m.Trailer
 	switch {
 	case t == nil:
 	case m.Format != CSV:
 		return "trailer: is for csv"
-	case m.Record == PersonRows || m.Record == ShopRows || m.Record == SettlementRows:
+	case m.Attributes():
 		return "trailer: is for what has a time"
 	case t.Column == "" || (t.Prefix == nil) == (t.Equals == nil):
 		return "trailer: must have column: and either prefix: or equals:"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -35,6 +36,10 @@ type Pipeline struct {
 	// Withdrawn says whose basis may have been taken back since a version of
 	// Basis; without it nothing of the lake is looked at again. It may be nil.
 	Withdrawn func(ctx context.Context, since string) (Withdrawn, error)
+
+	// More, if set, is called when all segments are taken in: it waits for others,
+	// and returns false when an import that goes on at the same time has ended.
+	More func(ctx context.Context) (bool, error)
 
 	Progress func(rows, of int64)                   // may be nil
 	Report   func([]Processed, lake.Manifest) error // may be nil
@@ -81,15 +86,11 @@ func (p *Pipeline) Run(ctx context.Context) (Result, error) {
 }
 
 func (p *Pipeline) run(ctx context.Context) (_ Result, err error) {
-	r := &pipelineRun{Pipeline: p, plans: map[string]*pseudonymize.Plan{}, done: map[string]*Processed{}, schemas: map[string]*arrow.Schema{}}
+	r := &pipelineRun{Pipeline: p, plans: map[string]*pseudonymize.Plan{}, done: map[string]*Processed{}, schemas: map[string]*arrow.Schema{}, in: map[int64]bool{}}
 	if r.tokens, err = pseudonymize.NewTokenizer(p.Keys); err != nil {
 		return Result{}, err
 	}
 	if _, err := r.plan(PaymentDataset, joinedSchema(PaymentDataset)); err != nil { // a policy that does not fit is told before the work
-		return Result{}, err
-	}
-	segments, err := p.Importer.Segments(ctx)
-	if err != nil {
 		return Result{}, err
 	}
 	if r.join, err = newJoiner(ctx, p); err != nil {
@@ -123,12 +124,16 @@ func (p *Pipeline) run(ctx context.Context) (_ Result, err error) {
 		return Result{}, lake.ErrEpoch
 	}
 	again := base.Known != known // a held row may go on now
-	segments = slices.DeleteFunc(segments, func(s Segment) bool {
-		_, in := slices.BinarySearch(base.Segments, s.Number)
-		return in
-	})
+	for _, n := range base.Segments {
+		r.in[n] = true
+	}
+	segments, err := r.new(ctx)
+	if err != nil {
+		return Result{}, err
+	}
 	held := base.Held
-	if len(segments) == 0 && (!again || base.Snapshot == 0) {
+	idle := func(segments int) bool { return segments == 0 && (!again || base.Snapshot == 0) }
+	if p.More == nil && idle(len(segments)) {
 		r.writer.Abort()
 		return r.result(base), nil
 	}
@@ -146,6 +151,10 @@ func (p *Pipeline) run(ctx context.Context) (_ Result, err error) {
 	if err := r.work(ctx, segments, held); err != nil {
 		return Result{}, err
 	}
+	if idle(len(r.taken)) {
+		r.writer.Abort()
+		return r.result(base), nil
+	}
 	if !anew {
 		if err := r.withdraw(ctx, back.Persons); err != nil {
 			return Result{}, fmt.Errorf("erase what was withdrawn: %w", err)
@@ -153,7 +162,17 @@ func (p *Pipeline) run(ctx context.Context) (_ Result, err error) {
 	} else if back.Everyone {
 		r.withdrawn = max(0, rowsOf(before)-r.anew)
 	}
-	return r.commit(ctx, segments, known)
+	return r.commit(ctx, known)
+}
+
+// new are the segments that are neither in the lake nor taken in.
+func (r *pipelineRun) new(ctx context.Context) ([]Segment, error) {
+	segments, err := r.Importer.Segments(ctx)
+	segments = slices.DeleteFunc(segments, func(s Segment) bool { return r.in[s.Number] })
+	for _, s := range segments {
+		r.of.Add(s.Rows)
+	}
+	return segments, err
 }
 
 // pipelineRun is one run.
@@ -169,7 +188,9 @@ type pipelineRun struct {
 	before  lake.Manifest            // of a lake that is built anew
 	schemas map[string]*arrow.Schema // of the tables that were written
 
-	taken     int
+	in        map[int64]bool // segments in the lake or taken in
+	taken     []int64        // by this run
+	of        atomic.Int64   // rows to come, as far as is known
 	rows      int64
 	excluded  int64
 	anew      int64 // rows of segments that were in the lake that is built anew
@@ -196,7 +217,7 @@ func (r *pipelineRun) plan(dataset string, schema *arrow.Schema) (*pseudonymize.
 }
 
 // commit makes the run's work count.
-func (r *pipelineRun) commit(ctx context.Context, segments []Segment, known string) (Result, error) {
+func (r *pipelineRun) commit(ctx context.Context, known string) (Result, error) {
 	if err := ctx.Err(); err != nil {
 		return Result{}, err
 	}
@@ -204,15 +225,11 @@ func (r *pipelineRun) commit(ctx context.Context, segments []Segment, known stri
 	if err != nil {
 		return Result{}, err
 	}
-	numbers := make([]int64, len(segments))
-	for i, s := range segments {
-		numbers[i] = s.Number
-	}
 	versions := map[string]string{}
 	for dataset := range r.plans {
 		versions[tableOf(dataset)] = r.Policies[dataset].Version
 	}
-	m, err := r.writer.Commit(lake.Commit{Segments: numbers, Policies: versions, Epoch: r.Keys.Epoch(), At: r.Now(), Held: held, Known: known, Erases: r.erases})
+	m, err := r.writer.Commit(lake.Commit{Segments: r.taken, Policies: versions, Epoch: r.Keys.Epoch(), At: r.Now(), Held: held, Known: known, Erases: r.erases})
 	if err != nil {
 		return Result{}, err
 	}
@@ -232,7 +249,7 @@ func (r *pipelineRun) commit(ctx context.Context, segments []Segment, known stri
 }
 
 func (r *pipelineRun) result(m lake.Manifest) Result {
-	out := Result{Segments: r.taken, Rows: r.rows, Excluded: r.excluded, Snapshot: m.Snapshot, Total: rowsOf(m), Withdrawn: r.withdrawn}
+	out := Result{Segments: len(r.taken), Rows: r.rows, Excluded: r.excluded, Snapshot: m.Snapshot, Total: rowsOf(m), Withdrawn: r.withdrawn}
 	for _, h := range m.Held {
 		out.Unlinked += h.Unlinked
 		out.Uncovered += h.Uncovered

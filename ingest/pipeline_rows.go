@@ -28,12 +28,8 @@ type made struct {
 
 // work makes and writes the rows at the same time, a few batches apart.
 func (r *pipelineRun) work(ctx context.Context, segments []Segment, held []lake.Held) error {
-	var of int64
-	for _, s := range segments {
-		of += s.Rows
-	}
 	for _, h := range held {
-		of += h.Rows
+		r.of.Add(h.Rows)
 	}
 	joined, ready := make(chan joint, 2), make(chan made, 2)
 	g, ctx := errgroup.WithContext(ctx)
@@ -44,11 +40,8 @@ func (r *pipelineRun) work(ctx context.Context, segments []Segment, held []lake.
 				return err
 			}
 		}
-		for _, s := range segments {
-			_, r.known = slices.BinarySearch(r.before.Segments, s.Number)
-			if err := r.segment(ctx, s, joined); err != nil {
-				return err
-			}
+		if err := r.take(ctx, segments, joined); err != nil {
+			return err
 		}
 		return r.attributes(ctx, joined)
 	})
@@ -84,7 +77,7 @@ func (r *pipelineRun) work(ctx context.Context, segments []Segment, held []lake.
 				return err
 			}
 			if r.Progress != nil {
-				r.Progress(r.rows, of)
+				r.Progress(r.rows, r.of.Load())
 			}
 		}
 		return nil
@@ -102,6 +95,28 @@ func (r *pipelineRun) work(ctx context.Context, segments []Segment, held []lake.
 		m.batch.Release()
 	}
 	return err
+}
+
+// take takes segments in, and those that come meanwhile, if some are to come.
+func (r *pipelineRun) take(ctx context.Context, segments []Segment, joined chan<- joint) error {
+	for {
+		for _, s := range segments {
+			_, r.known = slices.BinarySearch(r.before.Segments, s.Number)
+			if err := r.segment(ctx, s, joined); err != nil {
+				return err
+			}
+		}
+		if r.More == nil {
+			return nil
+		}
+		more, err := r.More(ctx)
+		if err != nil {
+			return err
+		}
+		if segments, err = r.new(ctx); err != nil || len(segments) == 0 && !more {
+			return err
+		}
+	}
 }
 
 // A batch of this many rows keeps what is in flight small.
@@ -132,7 +147,7 @@ func (r *pipelineRun) segment(ctx context.Context, s Segment, joined chan<- join
 		return fmt.Errorf("segment %d: %w: it has %d rows and %d yen, and was registered with %d and %d: bring the file back from a backup",
 			s.Number, ErrSegmentChanged, rows, yen, s.Rows, s.AmountYen)
 	}
-	r.taken++
+	r.taken, r.in[s.Number] = append(r.taken, s.Number), true
 	return nil
 }
 

@@ -109,7 +109,7 @@ func (im *Importer) writeRows(whole arrow.RecordBatch) (d draft, err error) {
 		}
 	}()
 	buffered := bufio.NewWriterSize(f, 1<<20)
-	w, err := ipc.NewFileWriter(buffered, ipc.WithSchema(whole.Schema()), ipc.WithLZ4())
+	w, err := ipc.NewFileWriter(buffered, ipc.WithSchema(whole.Schema()))
 	if err != nil {
 		return d, err
 	}

@@ -53,7 +53,7 @@ var benchmarks = []struct {
 	name, about string
 	run         func(*program, context.Context, benchAmounts) ([]figure, error)
 }{
-	{"pipeline", "import → pipeline of generated payments, beside DuckDB's bare COPY, pandas and Polars; a new day, an erasure, a rekey", (*program).benchPipeline},
+	{"pipeline", "import and pipeline of generated payments, beside DuckDB's bare COPY, pandas and Polars; a new day, an erasure, a rekey", (*program).benchPipeline},
 	{"ledger", "payments on SQLite and PostgreSQL, in process and through HTTP, beside the naive way and the ceiling", (*program).benchLedger},
 	{"ledger-growth", "ten million payments: what they cost at the end beside the beginning, and how long they take to verify", (*program).benchLedgerGrowth},
 	{"gate", "protection and audit of three made-up tables by the p % rule, shops as respondents", (*program).benchGate},
@@ -99,7 +99,7 @@ func (p *program) benchCommand() *cobra.Command {
 	c.Flags().IntVar(&amounts.rows, "rows", 0, "payments of the pipeline (default 20,000,000)")
 	c.Flags().BoolVar(&amounts.growth, "growth", false, "the pipeline with five times the rows as well: does the rate stay?")
 	c.Flags().StringVar(&format, "format", "table", "table, json or markdown")
-	c.AddCommand(p.duckCopyCommand(), generateCommand())
+	c.AddCommand(p.duckCopyCommand(), p.duckRewriteCommand(), generateCommand())
 	return c
 }
 

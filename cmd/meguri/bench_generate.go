@@ -154,10 +154,9 @@ func (p *program) duckCopyCommand() *cobra.Command {
 				return err
 			}
 			defer func() { err = errors.Join(err, db.Close()) }()
-			quote := func(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 			for _, statement := range []string{
-				"SET temp_directory = " + quote(filepath.Join(filepath.Dir(args[1]), "duckdb")),
-				fmt.Sprintf("COPY (FROM read_csv(%s) ORDER BY shopId, createdAt) TO %s (FORMAT parquet, COMPRESSION zstd)", quote(args[0]), quote(args[1])),
+				"SET temp_directory = " + quoted(filepath.Join(filepath.Dir(args[1]), "duckdb")),
+				fmt.Sprintf("COPY (FROM read_csv(%s) ORDER BY shopId, createdAt) TO %s (FORMAT parquet, COMPRESSION zstd)", quoted(args[0]), quoted(args[1])),
 			} {
 				if _, err := db.ExecContext(cmd.Context(), statement); err != nil {
 					return err
@@ -167,3 +166,39 @@ func (p *program) duckCopyCommand() *cobra.Command {
 		},
 	}
 }
+
+// duckRewriteCommand is what an erasure is measured against: the lake's payments
+// written anew without the first persons that come, and nothing else.
+func (p *program) duckRewriteCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "duckdb-rewrite LAKE PERSONS OUT", Hidden: true, Args: cobra.ExactArgs(3),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			l := lake.Open(args[0])
+			m, err := l.Manifest()
+			if err != nil {
+				return err
+			}
+			db, err := sql.Open("duckdb", "")
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, db.Close()) }()
+			paths := l.Paths(m, "payments")
+			if _, err := db.ExecContext(cmd.Context(), fmt.Sprintf("CREATE TABLE gone AS SELECT DISTINCT person_token FROM read_parquet(%s) WHERE person_token IS NOT NULL LIMIT CAST(%s AS BIGINT)",
+				quoted(paths[0]), quoted(args[1]))); err != nil {
+				return err
+			}
+			for _, path := range paths {
+				_, err := db.ExecContext(cmd.Context(), fmt.Sprintf("COPY (FROM read_parquet(%s) WHERE person_token IS NULL OR person_token NOT IN (FROM gone)) TO %s (FORMAT parquet, COMPRESSION zstd)",
+					quoted(path), quoted(args[2])))
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// quoted is a text in SQL.
+func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

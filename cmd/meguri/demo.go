@@ -171,7 +171,7 @@ func (p *program) makeCity(ctx context.Context, a *app, who *guests, address str
 	if err := p.demoConsents(ctx, a); err != nil {
 		return err
 	}
-	if err := p.pipeline(ctx, a, importer, keys, pseudonymize.Policies(), false); err != nil {
+	if err := p.pipeline(ctx, a, importer, keys, pseudonymize.Policies(), false, nil); err != nil {
 		return err
 	}
 	state.Done = true

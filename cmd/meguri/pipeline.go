@@ -64,7 +64,7 @@ is the one of a running server, called with the token in MEGURI_TOKEN.`,
 					return err
 				}
 			}
-			return p.pipeline(ctx, a, importer, keys, policies, *anew)
+			return p.pipeline(ctx, a, importer, keys, policies, *anew, nil)
 		})
 	}
 	return c
@@ -118,8 +118,10 @@ func (p *program) pullFrom(ctx context.Context, importer *ingest.Importer, from 
 	return nil
 }
 
+// pipeline runs the pipeline. If an import goes on beside it, loaded is closed
+// when that has ended.
 func (p *program) pipeline(ctx context.Context, a *app, importer *ingest.Importer, keys *pseudonymize.Keyset,
-	policies map[string]pseudonymize.Policy, anew bool) error {
+	policies map[string]pseudonymize.Policy, anew bool, loaded <-chan struct{}) error {
 	basis, err := p.basis(ctx, a)
 	if err != nil {
 		return err
@@ -135,6 +137,16 @@ func (p *program) pipeline(ctx context.Context, a *app, importer *ingest.Importe
 		Anew: anew, Now: time.Now, Withdrawn: p.withdrawn(desk),
 		Progress: func(rows, of int64) { bar.show(rows, of, rows, "rows") },
 		Report:   p.evidence,
+	}
+	if loaded != nil {
+		run.More = untilLoaded(loaded)
+		run.Progress = func(rows, of int64) {
+			select {
+			case <-loaded: // until then the import shows how far it is
+				bar.show(rows, of, rows, "rows")
+			default:
+			}
+		}
 	}
 	result, err := run.Run(ctx)
 	bar.end()
@@ -154,6 +166,20 @@ func (p *program) pipeline(ctx context.Context, a *app, importer *ingest.Importe
 		numbers.Fprintf(p.stdout, "held: %d rows of persons who are not linked to a resident: see \"meguri link\"\n", result.Unlinked)
 	}
 	return nil
+}
+
+// untilLoaded looks for new segments now and then until an import has ended.
+func untilLoaded(loaded <-chan struct{}) func(context.Context) (bool, error) {
+	return func(ctx context.Context) (bool, error) {
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-loaded:
+			return false, nil
+		case <-time.After(50 * time.Millisecond):
+			return true, nil
+		}
+	}
 }
 
 // roomy lets memory grow up to a gibibyte before the collector works harder than

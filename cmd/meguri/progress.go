@@ -64,6 +64,14 @@ func (b *progress) draw(done, all, count int64, unit string) {
 	fmt.Fprintf(b.w, "%s  %s\n", b.what, line)
 }
 
+// step says on a line what begins, as one of so many steps. Of what is quick only
+// a terminal hears.
+func (b *progress) step(at, of int, what string) {
+	if b.tty || time.Since(b.started) > 2*time.Second {
+		fmt.Fprintf(b.w, "%s  %d/%d  %s\n", b.what, at+1, of, what)
+	}
+}
+
 // end takes the bar away.
 func (b *progress) end() {
 	if b.drawn {

@@ -55,7 +55,7 @@ afterwards with "meguri keys destroy --epoch".`,
 			if err != nil {
 				return err
 			}
-			if err := p.pipeline(ctx, a, importer, keys, pseudonymize.Policies(), true); err != nil {
+			if err := p.pipeline(ctx, a, importer, keys, pseudonymize.Policies(), true, nil); err != nil {
 				return fmt.Errorf("%w\nthe new key is there: run \"meguri rekey --go-on\" when this is mended", err)
 			}
 			if _, err := a.lake().Expire(time.Now()); err != nil { // what the commit has not removed yet

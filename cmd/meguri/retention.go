@@ -70,7 +70,11 @@ func (p *program) shredder(ctx context.Context, a *app, desk *consent.Desk) (*ri
 		return nil, err
 	}
 	erasers, err := p.erasers(ctx, a, desk, importer)
-	return &rights.Shredder{Consents: desk, Erasers: erasers, Key: key, Same: rights.SameOf(importer)}, err
+	bar := p.progress("erase")
+	step := func(place string, doing rights.Doing, at, of int) {
+		bar.step(at, of, fmt.Sprintf("%s: %s", place, doing))
+	}
+	return &rights.Shredder{Consents: desk, Erasers: erasers, Key: key, Same: rights.SameOf(importer), Step: step}, err
 }
 
 // retention reads the document of the data folder, or the one of the program.

@@ -139,6 +139,26 @@ type Shredder struct {
 	Erasers  []Eraser
 	Key      ed25519.PrivateKey
 	Same     func(ctx context.Context, persons []consent.Person) ([]consent.Person, error) // with their other numbers; may be nil
+	Step     func(place string, doing Doing, at, of int)                                   // of an order, as it begins; may be nil
+}
+
+// Doing is what is done at a place.
+type Doing string
+
+// Each place is searched, erased, and searched again.
+const (
+	Searching Doing = "search"
+	Erasing   Doing = "erase"
+	Checking  Doing = "check"
+)
+
+var doings = []Doing{Searching, Erasing, Checking}
+
+func (s *Shredder) step(places []Eraser, e Eraser, d Doing) {
+	if s.Step != nil {
+		at := slices.IndexFunc(places, func(p Eraser) bool { return p.Name() == e.Name() })
+		s.Step(e.Name(), d, at*len(doings)+slices.Index(doings, d), len(places)*len(doings))
+	}
 }
 
 // concerned are the erasers of an order, by stage; it fails when a place has none.
@@ -312,6 +332,7 @@ func (s *Shredder) Resume(ctx context.Context, id string) (Signed, error) {
 	for _, e := range erasers {
 		what, known := planned[e.Name()]
 		if !known {
+			s.step(erasers, e, Searching)
 			t := NewTally(o)
 			if err := e.Plan(ctx, o, t); err != nil {
 				return Signed{}, fmt.Errorf("plan of %s: %w", e.Name(), err)
@@ -322,7 +343,7 @@ func (s *Shredder) Resume(ctx context.Context, id string) (Signed, error) {
 			}
 		}
 		if !erased[e.Name()] {
-			if err := s.erase(ctx, e, o); err != nil {
+			if err := s.erase(ctx, erasers, e, o); err != nil {
 				return Signed{}, err
 			}
 		}
@@ -336,10 +357,12 @@ func (s *Shredder) Resume(ctx context.Context, id string) (Signed, error) {
 }
 
 // erase has an eraser do its work and looks whether anything is left.
-func (s *Shredder) erase(ctx context.Context, e Eraser, o Order) error {
+func (s *Shredder) erase(ctx context.Context, places []Eraser, e Eraser, o Order) error {
+	s.step(places, e, Erasing)
 	if err := e.Erase(ctx, o); err != nil {
 		return fmt.Errorf("erase %s: %w", e.Name(), err)
 	}
+	s.step(places, e, Checking)
 	t := NewTally(o)
 	if err := e.Plan(ctx, o, t); err != nil {
 		return fmt.Errorf("look after %s: %w", e.Name(), err)
