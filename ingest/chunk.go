@@ -110,6 +110,7 @@ type labels struct {
 	values words.Table
 	last   string // most rows repeat the label before
 	lastAt int32
+	beside []int32 // codes plus one of those that came last with a code of another column
 }
 
 func (l *labels) add(s string) {
@@ -120,8 +121,24 @@ func (l *labels) add(s string) {
 	l.codes = append(l.codes, l.lastAt)
 }
 
+// addBeside is add for a label that mostly goes with that of another column in
+// the same row: a comparison is cheaper than a look-up.
+func (l *labels) addBeside(s string, other *labels) {
+	code := other.codes[len(other.codes)-1]
+	for int(code) >= len(l.beside) {
+		l.beside = append(l.beside, 0)
+	}
+	if n := l.beside[code] - 1; n >= 0 && string(l.values.Bytes(n)) == s {
+		l.codes = append(l.codes, n)
+		return
+	}
+	n, _ := l.values.Number(s)
+	l.beside[code] = n + 1
+	l.codes = append(l.codes, n)
+}
+
 func (l *labels) reset() {
-	l.codes, l.last = l.codes[:0], ""
+	l.codes, l.last, l.beside = l.codes[:0], "", l.beside[:0]
 	l.values.Reset()
 }
 
@@ -187,9 +204,9 @@ func (c *chunk) add(r *Record, line int64) {
 	c.serviceID.add(r.ServiceID)
 	c.personID.add(r.PersonID)
 	c.shopID.add(r.ShopID)
-	c.shopName.add(r.ShopName)
-	c.merchantID.add(r.MerchantID)
-	c.terminalID.add(r.TerminalID)
+	c.shopName.addBeside(r.ShopName, &c.shopID)
+	c.merchantID.addBeside(r.MerchantID, &c.shopID)
+	c.terminalID.addBeside(r.TerminalID, &c.shopID)
 	c.amount = append(c.amount, r.AmountYen)
 	c.occurred = append(c.occurred, arrow.Timestamp(r.OccurredAt.UnixMicro()))
 	c.targetID.add(r.TargetID)

@@ -174,7 +174,7 @@ func (g *gatherer) segment(ctx context.Context, s Segment) error {
 		if err != nil {
 			return err
 		}
-		p, err := g.join.person(ctx, c.Source, a, person)
+		p, err := g.join.person(ctx, c.Source, a, person, -1)
 		if err == nil && p.Test {
 			g.Test.Add(c, sum)
 		}

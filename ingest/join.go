@@ -77,8 +77,8 @@ type personKey struct{ source, id string }
 
 // attributes are what is known of a source.
 type attributes struct {
-	ids     words.Table // of persons
-	persons []*resident // by the number of their ID
+	ids     words.Table  // of persons
+	persons [][]resident // by the number of their ID, so many to a block
 	shops   map[string]*place
 }
 
@@ -92,8 +92,8 @@ type place struct {
 // every row asks for stands first, in one line of the processor's cache.
 type resident struct {
 	who      personKey // under whom the person is known: its own, or the link's
-	unlinked bool
-	numbered bool // once a row of it went on
+	barred   fate      // what becomes of its rows whatever the law says, or fateGo
+	numbered bool      // once a row of it went on
 	// Numbers in the joiner's tables; -1 for none.
 	token, bornOn, consent int32
 	sex, homeArea          int32 // terms
@@ -128,25 +128,43 @@ func (j *joiner) place(s Shop) *place {
 	return p
 }
 
+// blockResidents is how many residents lie together, which never move.
+const blockResidents = 1024
+
 // add enters a person whose ID is not there yet.
 func (a *attributes) add(p Person) *resident {
-	a.ids.Number(p.ID)
-	r := &resident{Person: p}
-	a.persons = append(a.persons, r)
-	return r
+	n, _ := a.ids.Number(p.ID)
+	if n%blockResidents == 0 {
+		a.persons = append(a.persons, make([]resident, 0, blockResidents))
+	}
+	block := &a.persons[n/blockResidents]
+	*block = append(*block, resident{Person: p})
+	return a.at(n)
 }
+
+// at returns a person by the number of its ID.
+func (a *attributes) at(n int32) *resident { return &a.persons[n/blockResidents][n%blockResidents] }
 
 // find returns a person, or nil.
 func (a *attributes) find(id string) *resident {
 	if n, ok := a.ids.Find(id); ok {
-		return a.persons[n]
+		return a.at(n)
 	}
 	return nil
 }
 
+// each are the persons in the order in which they came.
+func (a *attributes) each(yield func(*resident) bool) {
+	for n := range int32(a.ids.Len()) {
+		if !yield(a.at(n)) {
+			return
+		}
+	}
+}
+
 // byID are the persons in the order of their IDs.
 func (a *attributes) byID() []*resident {
-	return slices.SortedFunc(slices.Values(a.persons), func(p, q *resident) int { return cmp.Compare(p.ID, q.ID) })
+	return slices.SortedFunc(a.each, func(p, q *resident) int { return cmp.Compare(p.ID, q.ID) })
 }
 
 func newJoiner(ctx context.Context, p *Pipeline) (*joiner, error) {
@@ -204,7 +222,7 @@ func (j *joiner) attributes(ctx context.Context, source string) (*attributes, er
 			break
 		}
 	}
-	for _, p := range a.persons {
+	for p := range a.each {
 		if err := j.identify(ctx, source, p.ID, p); err != nil {
 			return nil, err
 		}
@@ -212,8 +230,12 @@ func (j *joiner) attributes(ctx context.Context, source string) (*attributes, er
 	return a, nil
 }
 
-// person returns what is known of a person, which may be nothing.
-func (j *joiner) person(ctx context.Context, source string, a *attributes, id string) (*resident, error) {
+// person returns what is known of a person, which may be nothing. n is the number
+// of its ID, or -1 when it had none a while ago.
+func (j *joiner) person(ctx context.Context, source string, a *attributes, id string, n int32) (*resident, error) {
+	if n >= 0 {
+		return a.at(n), nil
+	}
 	if p := a.find(id); p != nil {
 		return p, nil
 	}
@@ -227,7 +249,6 @@ func (j *joiner) person(ctx context.Context, source string, a *attributes, id st
 func (j *joiner) identify(ctx context.Context, source, id string, p *resident) error {
 	p.who = personKey{source, id}
 	to, ok := j.links[p.who]
-	p.unlinked = !ok && slices.Contains(j.linked, source)
 	if ok {
 		p.who = to
 		there, err := j.attributes(ctx, to.source)
@@ -241,6 +262,12 @@ func (j *joiner) identify(ctx context.Context, source, id string, p *resident) e
 		}
 	}
 	p.Sex = cmp.Or(p.Sex, "unknown")
+	switch {
+	case p.Test:
+		p.barred = fateTest
+	case !ok && slices.Contains(j.linked, source):
+		p.barred = fateUnlinked
+	}
 	return nil
 }
 
@@ -253,11 +280,8 @@ func known(sex string) string {
 
 // may says what becomes of a row of a person, and on which basis it goes on.
 func (j *joiner) may(dataset string, p *resident, at time.Time) (fate, string) {
-	switch {
-	case p.Test:
-		return fateTest, ""
-	case p.unlinked:
-		return fateUnlinked, ""
+	if p.barred != fateGo {
+		return p.barred, ""
 	}
 	id, ok := j.basis.Basis(dataset, p.who.source, p.who.id, at)
 	if !ok && p.who != (personKey{p.Source, p.ID}) {

@@ -35,6 +35,7 @@ func (j *joiner) batch(ctx context.Context, dataset string, in arrow.RecordBatch
 	j.number(nobody)
 	var a *attributes
 	of, name := int32(-1), ""
+	numbers := make([]int32, rows)               // of the persons' IDs in a
 	places := make([]*place, shopID.different()) // of one source
 	merchants := j.termsOf(merchantID)
 	var sex, home, industry, area, merchant, operator termColumn
@@ -53,11 +54,16 @@ func (j *joiner) batch(ctx context.Context, dataset string, in arrow.RecordBatch
 				return nil, nil, err
 			}
 			clear(places)
+			end := i + 1
+			for end < rows && source.at(end) == s {
+				end++
+			}
+			a.ids.FindAll(numbers[i:end], func(n int) string { return personID.text(personID.at(i + n)) })
 		}
 		p, basis := nobody, ""
 		if id := personID.text(personID.at(i)); id != "" {
 			var err error
-			if p, err = j.person(ctx, name, a, id); err != nil {
+			if p, err = j.person(ctx, name, a, id, numbers[i]); err != nil {
 				return nil, nil, err
 			}
 			fates[i], basis = j.may(dataset, p, times[i].ToTime(arrow.Microsecond))

@@ -51,6 +51,38 @@ func (t *Table) Find(text string) (int32, bool) {
 	return n, n >= 0
 }
 
+// FindAll puts the numbers of texts into a list, -1 for those that are not
+// there. What costs time in a large table is to wait for memory: here one look-up
+// does not wait for another's.
+func (t *Table) FindAll(numbers []int32, text func(i int) string) {
+	if len(t.slots) == 0 {
+		for i := range numbers {
+			numbers[i] = -1
+		}
+		return
+	}
+	const block = 128
+	var hashes [block]uint64
+	var slots [block]uint64
+	mask := uint64(len(t.slots) - 1)
+	for from := 0; from < len(numbers); from += block {
+		part := numbers[from:min(from+block, len(numbers))]
+		for i := range part {
+			hashes[i] = hashOf(text(from + i))
+		}
+		for i := range part {
+			slots[i] = t.slots[hashes[i]&mask]
+		}
+		for i := range part { // nearly always it is the first
+			if n := int32(uint32(slots[i])) - 1; n >= 0 && (slots[i]^hashes[i])>>32 == 0 && string(t.Bytes(n)) == text(from+i) {
+				part[i] = n
+			} else {
+				part[i], _ = t.find(text(from+i), hashes[i])
+			}
+		}
+	}
+}
+
 // find returns the text's number, or -1 and the place for it.
 func (t *Table) find(text string, hash uint64) (n int32, free uint64) {
 	mask := uint64(len(t.slots) - 1)

@@ -42,6 +42,18 @@ func TestTable_Property(t *testing.T) {
 					t.Fatalf("text %d of the array is %q, want %q", i, kept.Value(i), text)
 				}
 			}
+			asked := rapid.SliceOfN(rapid.OneOf(rapid.SampledFrom(append(list, "not there")), rapid.String()), 0, 400).Draw(t, "asked")
+			found := make([]int32, len(asked))
+			table.FindAll(found, func(i int) string { return asked[i] })
+			for i, text := range asked {
+				want, known := numbers[text]
+				if !known {
+					want = -1
+				}
+				if found[i] != want {
+					t.Fatalf("FindAll of %q = %d, want %d", text, found[i], want)
+				}
+			}
 			if rapid.Bool().Draw(t, "reset") {
 				table.Reset()
 				clear(numbers)
