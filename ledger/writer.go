@@ -179,6 +179,10 @@ func (w *Writer) Checking() bool { return w.checking.Load() }
 // Waiting is how many payments and how many others are in the queues.
 func (w *Writer) Waiting() (payments, bulk int) { return len(w.payments), len(w.bulk) }
 
+// Committed is how many batches the writer has committed, with how many
+// transactions. What one commit is shared by says how the ledger is doing.
+func (w *Writer) Committed() (batches, transactions int64) { return w.batches.Load(), w.posted.Load() }
+
 // Done is closed when the writer has stopped, and Wait waits for that. Wait
 // returns an error that wraps ErrStorage when the storage failed: the process
 // must end then, since what the disk holds is not known any more.

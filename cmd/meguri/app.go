@@ -245,6 +245,11 @@ func ledgerMetrics(store *sqlstore.Store, w *ledger.Writer) *prometheus.Registry
 	gauge := func(name, help string, value func() float64) {
 		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 	}
+	counter := func(name, help string, value func() float64) {
+		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value))
+	}
+	counter("meguri_ledger_batches_total", "Batches that the writer has committed.", func() float64 { n, _ := w.Committed(); return float64(n) })
+	counter("meguri_ledger_transactions_total", "Transactions in the batches that the writer has committed.", func() float64 { _, n := w.Committed(); return float64(n) })
 	gauge("meguri_ledger_waiting_payments", "Payments in the writer's queue.", func() float64 { n, _ := w.Waiting(); return float64(n) })
 	gauge("meguri_ledger_waiting_bulk", "Sales and other bulk work in the writer's queue.", func() float64 { _, n := w.Waiting(); return float64(n) })
 	gauge("meguri_ledger_checking", "1 while the fate of a batch is being looked up.", func() float64 {

@@ -2,13 +2,14 @@ package ledgerbench
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -78,12 +79,13 @@ func (c *City) HTTP(ctx context.Context, address, token string, connections int,
 	return res, err
 }
 
-// caller is a connection. It writes requests by hand, since the generator shares
+// caller is a connection. It writes requests and reads answers by hand, since the generator shares
 // the machine with what it measures.
 type caller struct {
 	conn net.Conn
 	in   *bufio.Reader
 	out  []byte
+	body []byte
 }
 
 func (c *caller) pay(token string, city *City, r *rand.Rand, hot bool) (status int, err error) {
@@ -95,17 +97,42 @@ func (c *caller) pay(token string, city *City, r *rand.Rand, hot bool) (status i
 	if err != nil {
 		return 0, err
 	}
-	body := fmt.Sprintf(`{"resident_id":%q,"shop_id":%q,"terminal_id":"t-1","parts":[{"programme_id":%q,"amount_yen":%d}]}`,
+	body := fmt.Appendf(c.body[:0], `{"resident_id":%q,"shop_id":%q,"terminal_id":"t-1","parts":[{"programme_id":%q,"amount_yen":%d}]}`,
 		resident(r.IntN(city.Residents)), shop(to), voucher, 1+r.IntN(3000))
+	c.body = body
 	c.out = fmt.Appendf(c.out[:0], "POST /wallet/v1/payments HTTP/1.1\r\nHost: meguri\r\nAuthorization: Bearer %s\r\n"+
 		"Content-Type: application/json\r\nIdempotency-Key: %s\r\nContent-Length: %d\r\n\r\n%s", token, key, len(body), body)
 	if _, err := c.conn.Write(c.out); err != nil {
 		return 0, err
 	}
-	resp, err := http.ReadResponse(c.in, nil)
-	if err != nil {
-		return 0, err
+	return c.answer()
+}
+
+// answer reads an answer to its end.
+func (c *caller) answer() (status int, err error) {
+	length := -1
+	for {
+		line, err := c.in.ReadSlice('\n')
+		if err != nil {
+			return 0, err
+		}
+		line = bytes.TrimRight(line, "\r\n")
+		name, value, isField := bytes.Cut(line, []byte(": "))
+		switch {
+		case status == 0:
+			code, ok := bytes.CutPrefix(line, []byte("HTTP/1.1 "))
+			if status, err = strconv.Atoi(string(code[:min(3, len(code))])); !ok || err != nil {
+				return 0, fmt.Errorf("the answer begins with %q", line)
+			}
+		case isField && bytes.EqualFold(name, []byte("Content-Length")):
+			if length, err = strconv.Atoi(string(value)); err != nil {
+				return 0, err
+			}
+		case len(line) == 0 && length < 0:
+			return 0, errors.New("the answer does not say how long it is")
+		case len(line) == 0:
+			_, err := c.in.Discard(length)
+			return status, err
+		}
 	}
-	_, err = io.Copy(io.Discard, resp.Body)
-	return resp.StatusCode, errors.Join(err, resp.Body.Close())
 }
