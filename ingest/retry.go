@@ -95,6 +95,23 @@ func (im *Importer) Discard(ctx context.Context, id, by, reason string) error {
 	return nil
 }
 
+// QuarantineEnds tells the register that a quarantine file goes, whose time is up.
+// A file that is not registered, or not open, goes without a word.
+func (im *Importer) QuarantineEnds(ctx context.Context, name string) error {
+	q, err := im.quarantineOf(ctx, strings.TrimSuffix(name, ".csv"))
+	if errors.Is(err, ErrNoQuarantine) || err == nil && q.State != QuarantineOpen {
+		return nil
+	}
+	if err == nil {
+		q.State, q.ChangedAt, q.ChangedBy, q.Reason = QuarantineDiscarded, im.now(), "meguri", "保存期間の満了 / retention ended"
+		err = im.settle(ctx, q)
+	}
+	if err != nil {
+		return fmt.Errorf("quarantine %s: %w", name, err)
+	}
+	return nil
+}
+
 func (im *Importer) settle(ctx context.Context, q Quarantine) error {
 	settled, err := im.store.SettleQuarantine(ctx, q)
 	if err == nil && !settled {

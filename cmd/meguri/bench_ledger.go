@@ -235,7 +235,7 @@ func (p *program) benchHTTP(ctx context.Context, e engineUnderTest, scale ledger
 	defer func() { err = errors.Join(err, server.stop()) }()
 	cpu := func() float64 { return e.cpu() + server.cpu() }
 	// A server that has run for a while knows its residents and shops.
-	if _, err := city.HTTP(ctx, server.address, token, 64, 2*scale.each, false, cpu); err != nil {
+	if _, err := city.HTTP(ctx, server.address, token, 64, 3*scale.each, false, cpu); err != nil {
 		return nil, err
 	}
 	for _, c := range []struct {

@@ -35,7 +35,7 @@ func (p *program) erasers(ctx context.Context, a *app, desk *consent.Desk, impor
 		rights.SegmentsOf(places),
 		rights.RecordsOf(desk),
 		rights.QuarantineOf(places),
-		rights.FilesOf("quarantine", filepath.Join(a.config.Dir, "personal", "quarantine")),
+		rights.FilesOf("quarantine", filepath.Join(a.config.Dir, "personal", "quarantine"), importer.QuarantineEnds),
 		rights.RegistryOf(a.config.Provider,
 			func(ctx context.Context, id string) (bool, error) {
 				r, err := store.Resident(ctx, id)

@@ -68,11 +68,16 @@ func (r records) Erase(ctx context.Context, o Order) error {
 }
 
 // files deletes files of a folder by the day of their last change.
-type files struct{ dataset, dir string }
+type files struct {
+	dataset, dir string
+	going        func(ctx context.Context, name string) error
+}
 
-// FilesOf is the eraser of a folder of files that nothing refers to, like the
-// quarantine.
-func FilesOf(dataset, dir string) Eraser { return files{dataset, dir} }
+// FilesOf is the eraser of a folder of files, like the quarantine. Going, which
+// may be nil, is told of each before it goes.
+func FilesOf(dataset, dir string, going func(ctx context.Context, name string) error) Eraser {
+	return files{dataset, dir, going}
+}
 
 func (f files) Name() string       { return f.dataset + " files" }
 func (files) Stage() Stage         { return Extracts }
@@ -104,9 +109,14 @@ func (f files) Plan(_ context.Context, o Order, t *Tally) error {
 	return err
 }
 
-func (f files) Erase(_ context.Context, o Order) error {
+func (f files) Erase(ctx context.Context, o Order) error {
 	names, err := f.due(o)
 	for _, name := range names {
+		if f.going != nil {
+			if err := f.going(ctx, name); err != nil {
+				return err
+			}
+		}
 		err = errors.Join(err, os.Remove(filepath.Join(f.dir, name)))
 	}
 	if err != nil || len(names) == 0 {

@@ -360,7 +360,7 @@ func TestRetention(t *testing.T) {
 		must(t, os.WriteFile(file, nil, 0o600))
 		must(t, os.Chtimes(file, now, now.AddDate(0, 0, -days)))
 	}
-	s := &rights.Shredder{Consents: o.Consents, Key: key, Erasers: []rights.Eraser{rights.RecordsOf(o.Consents), rights.FilesOf("quarantine", dir)}}
+	s := &rights.Shredder{Consents: o.Consents, Key: key, Erasers: []rights.Eraser{rights.RecordsOf(o.Consents), rights.FilesOf("quarantine", dir, nil)}}
 	document := string(rights.DefaultRetention())
 	run := func(document string) ([]rights.Signed, error) {
 		r, err := rights.ParseRetention([]byte(document))
