@@ -129,6 +129,9 @@ func columnsOfTheLake(t *testing.T) string {
 			if r.Action != pseudonymize.Keep {
 				action += " ← `" + r.From + "`"
 			}
+			if r.Action == pseudonymize.Keep { // as it came, in the same unit
+				f.Metadata = schema.Field(schema.FieldIndices(r.From)[0]).Metadata
+			}
 			fmt.Fprintf(&b, "| `%s` | %s | %s | %s / %s | %s | %s |\n", f.Name, typeOf(t, f), null, ja, en, action, r.Law)
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"database/sql"
 	"encoding/csv"
 	"encoding/json"
 	"flag"
@@ -24,6 +25,7 @@ import (
 	"golang.org/x/text/encoding/japanese"
 
 	"meguri/internal/flightdrivers"
+	"meguri/pseudonymize/lake"
 )
 
 var update = flag.Bool("update", false, "write the scripts' golden files anew")
@@ -84,6 +86,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"http":      scriptHTTP,
+			"lakesql":   scriptLakeSQL,
 			"lawful":    scriptLawful,
 			"waitfile":  scriptWaitFile,
 			"measure":   scriptMeasure,
@@ -107,6 +110,55 @@ func dataDir() string {
 		return ""
 	}
 	return dir
+}
+
+// scriptLakeSQL: lakesql NAME prints what a statement of docs/lake.md finds in the
+// lake of the data folder, as CSV without a header.
+func scriptLakeSQL(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: lakesql NAME")
+	}
+	document, err := os.ReadFile(filepath.Join(filepath.Dir(ts.Getenv("POLICY")), "..", "docs", "lake.md"))
+	ts.Check(err)
+	_, text, found := strings.Cut(string(document), "<!-- "+args[0]+" -->\n```sql\n")
+	text, _, ended := strings.Cut(text, "```\n")
+	if !found || !ended {
+		ts.Fatalf("docs/lake.md has no statement %s", args[0])
+	}
+	db, err := sql.Open("duckdb", "")
+	ts.Check(err)
+	defer func() { ts.Check(db.Close()) }()
+	l := lake.Open(filepath.Join(ts.Getenv("MEGURI_DIR"), "lake"))
+	m, err := l.Manifest()
+	ts.Check(err)
+	for _, table := range lake.Tables {
+		if files := l.Paths(m, table.Name); len(files) > 0 {
+			_, err := db.Exec(fmt.Sprintf("CREATE VIEW %s AS FROM read_parquet(['%s'], union_by_name = true, hive_partitioning = false)",
+				table.Name, strings.Join(files, "', '")))
+			ts.Check(err)
+		}
+	}
+	rows, err := db.Query(text)
+	ts.Check(err)
+	defer func() { ts.Check(rows.Close()) }()
+	names, err := rows.Columns()
+	ts.Check(err)
+	out := csv.NewWriter(ts.Stdout())
+	for rows.Next() {
+		values, into := make([]any, len(names)), make([]any, len(names))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		ts.Check(rows.Scan(into...))
+		record := make([]string, len(values))
+		for i, v := range values {
+			record[i] = fmt.Sprint(v)
+		}
+		ts.Check(out.Write(record))
+	}
+	ts.Check(rows.Err())
+	out.Flush()
+	ts.Check(out.Error())
 }
 
 // scriptLawful: lawful makes the use of every dataset lawful in the data folder.
