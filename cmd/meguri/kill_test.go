@@ -108,8 +108,8 @@ func seeded(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-// kill -9 in the middle of import and of the pipeline, and start again: the
-// lake says the same as one that was made in peace.
+// kill -9 in the middle of import and of the pipeline, one after the other or both
+// at once, and start again: the lake says the same as one that was made in peace.
 func TestKill_ImportAndPipeline(t *testing.T) {
 	t.Parallel()
 	r := seeded(t)
@@ -120,8 +120,8 @@ func TestKill_ImportAndPipeline(t *testing.T) {
 	load := []string{"import", file, "--format", "mitaka-transactions"}
 	pipeline := []string{"pipeline", "--pull=false"}
 
-	peace, war := t.TempDir(), t.TempDir()
-	for _, dir := range []string{peace, war} {
+	peace, war, both := t.TempDir(), t.TempDir(), t.TempDir()
+	for _, dir := range []string{peace, war, both} {
 		mustRun(t, dir, "keys", "init")
 		if err := makeLawful(func(args ...string) error { mustRun(t, dir, args...); return nil }, file); err != nil {
 			t.Fatal(err)
@@ -132,9 +132,13 @@ func TestKill_ImportAndPipeline(t *testing.T) {
 
 	kills := killed(t, r, loading, war, load...)
 	kills += killed(t, r, making, war, pipeline...)
+	kills += killed(t, r, loading, both, append(load, "--pipeline")...)
 	t.Logf("killed %d times", kills)
-	if got, want := answers(t, war), answers(t, peace); !reflect.DeepEqual(got, want) {
-		t.Errorf("after %d kills the lake says other than in peace", kills)
+	want := answers(t, peace)
+	for _, dir := range []string{war, both} {
+		if got := answers(t, dir); !reflect.DeepEqual(got, want) {
+			t.Errorf("after %d kills the lake says other than in peace", kills)
+		}
 	}
 }
 
