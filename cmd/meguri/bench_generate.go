@@ -168,10 +168,11 @@ func (p *program) duckCopyCommand() *cobra.Command {
 }
 
 // duckRewriteCommand is what an erasure is measured against: the lake's payments
-// written anew without the first persons that come, and nothing else.
+// written anew without the first persons that come, and nothing else. What it
+// writes is removed at once.
 func (p *program) duckRewriteCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "duckdb-rewrite LAKE PERSONS OUT", Hidden: true, Args: cobra.ExactArgs(3),
+		Use: "duckdb-rewrite LAKE PERSONS", Hidden: true, Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			l := lake.Open(args[0])
 			m, err := l.Manifest()
@@ -183,6 +184,11 @@ func (p *program) duckRewriteCommand() *cobra.Command {
 				return err
 			}
 			defer func() { err = errors.Join(err, db.Close()) }()
+			dir, err := os.MkdirTemp("", "meguri-bench-")
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 			paths := l.Paths(m, "payments")
 			if _, err := db.ExecContext(cmd.Context(), fmt.Sprintf("CREATE TABLE gone AS SELECT DISTINCT person_token FROM read_parquet(%s) WHERE person_token IS NOT NULL LIMIT CAST(%s AS BIGINT)",
 				quoted(paths[0]), quoted(args[1]))); err != nil {
@@ -190,7 +196,7 @@ func (p *program) duckRewriteCommand() *cobra.Command {
 			}
 			for _, path := range paths {
 				_, err := db.ExecContext(cmd.Context(), fmt.Sprintf("COPY (FROM read_parquet(%s) WHERE person_token IS NULL OR person_token NOT IN (FROM gone)) TO %s (FORMAT parquet, COMPRESSION zstd)",
-					quoted(path), quoted(args[2])))
+					quoted(path), quoted(filepath.Join(dir, "rewritten.parquet"))))
 				if err != nil {
 					return err
 				}

@@ -250,11 +250,8 @@ func (c *benchCity) benchChanges(ctx context.Context, day, persons int) ([]figur
 	if _, err := c.run(ctx, "receipts", "keys"); err != nil {
 		return nil, err
 	}
-	duck, err := c.run(ctx, "bench", "duckdb-rewrite", filepath.Join(c.data, "lake"), strconv.Itoa(persons), c.file("rewritten.parquet"))
+	duck, err := c.run(ctx, "bench", "duckdb-rewrite", filepath.Join(c.data, "lake"), strconv.Itoa(persons))
 	if err != nil {
-		return nil, err
-	}
-	if err := os.Remove(c.file("rewritten.parquet")); err != nil {
 		return nil, err
 	}
 	ids, err := c.request(ctx, persons)
