@@ -194,6 +194,9 @@ func (p *program) importIntoLake(ctx context.Context, a *app, importer *ingest.I
 	if err != nil {
 		return err
 	}
+	if _, err := p.basis(ctx, a); err != nil { // before a row is read
+		return err
+	}
 	ended := make(chan struct{})
 	var failed error
 	load := func(ctx context.Context) {
