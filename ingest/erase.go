@@ -47,7 +47,7 @@ var ErrTokens = errors.New("the lake's rows of a person are found with the key t
 type search struct {
 	Erasure
 	snapshot int64
-	tokens   map[pseudonymize.Token]bool
+	tokens   tokenSet
 	hits     []hit
 	older    []int64 // snapshots before the present one that hold more of it
 }
@@ -133,7 +133,7 @@ func (e *Eraser) search(ctx context.Context, x Erasure) (*search, error) {
 		if keys.Epoch() != now.Epoch {
 			return nil, lake.ErrEpoch
 		}
-		if s.tokens, err = tokensOf(keys, x.Persons); err != nil {
+		if err := s.tokens.add(keys, x.Persons); err != nil {
 			return nil, err
 		}
 	}
@@ -174,21 +174,33 @@ func (e *Eraser) search(ctx context.Context, x Erasure) (*search, error) {
 	return s, nil
 }
 
-// tokensOf are the tokens of persons, as the policies make them.
-func tokensOf(keys *pseudonymize.Keyset, persons []PersonID) (map[pseudonymize.Token]bool, error) {
+// tokenSet are tokens that are looked for among many others: nearly all of those
+// are known by their first bytes.
+type tokenSet struct {
+	all    map[pseudonymize.Token]bool
+	begins [1 << 16]bool
+}
+
+func (s *tokenSet) has(token []byte) bool {
+	return s.begins[uint16(token[0])<<8|uint16(token[1])] && s.all[pseudonymize.Token(token)]
+}
+
+// add has the set hold the tokens of persons, as the policies make them.
+func (s *tokenSet) add(keys *pseudonymize.Keyset, persons []PersonID) error {
 	tokens, err := pseudonymize.NewTokenizer(keys)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	all := map[pseudonymize.Token]bool{}
+	s.all = map[pseudonymize.Token]bool{}
 	for _, p := range persons {
 		t, err := tokenOf(tokens, p)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		all[t] = true
+		s.all[t] = true
+		s.begins[uint16(t[0])<<8|uint16(t[1])] = true
 	}
-	return all, nil
+	return nil
 }
 
 func tokenOf(tokens *pseudonymize.Tokenizer, p PersonID) (pseudonymize.Token, error) {
@@ -215,26 +227,17 @@ func (s *search) in(ctx context.Context, l *lake.Lake, f lake.File) (h hit, err 
 			columns = append(columns, lake.DayColumn)
 		}
 	}
-	if len(s.tokens) > 0 && f.Table != tableOf(ShopDataset) {
+	if len(s.tokens.all) > 0 && f.Table != tableOf(ShopDataset) {
+		if len(columns) == 0 {
+			h.rows, err = l.Find(ctx, f, personToken, pseudonymize.TokenSize, s.tokens.has)
+			return h, err
+		}
 		columns = append(columns, personToken)
 	}
 	if len(columns) == 0 {
 		return h, nil
 	}
-	at := int64(0)
-	err = l.Read(ctx, f, columns, func(batch arrow.RecordBatch) error {
-		goes, err := s.goes(f.Table, batch)
-		if err != nil {
-			return err
-		}
-		for i, g := range goes {
-			if g {
-				h.rows = append(h.rows, at+int64(i))
-			}
-		}
-		at += batch.NumRows()
-		return nil
-	})
+	h.rows, err = l.Places(ctx, f, columns, func(batch arrow.RecordBatch) ([]bool, error) { return s.goes(f.Table, batch) })
 	return h, err
 }
 
@@ -256,13 +259,13 @@ func dayOf(t time.Time) time.Time {
 // goes tells which rows of a batch of the lake go.
 func (s *search) goes(table string, batch arrow.RecordBatch) ([]bool, error) {
 	goes := make([]bool, batch.NumRows())
-	if len(s.tokens) > 0 && table != tableOf(ShopDataset) {
+	if len(s.tokens.all) > 0 && table != tableOf(ShopDataset) {
 		persons, err := tokenColumn(batch)
 		if err != nil {
 			return nil, err
 		}
 		for i := range goes {
-			goes[i] = persons.IsValid(i) && s.tokens[pseudonymize.Token(persons.Value(i))]
+			goes[i] = persons.IsValid(i) && s.tokens.has(persons.Value(i))
 		}
 	}
 	if cut, cuts := s.firstDay(datasetOf(table)); cuts {
@@ -310,12 +313,12 @@ func (e *Eraser) EraseFromLake(ctx context.Context, x Erasure) (err error) {
 	if len(s.hits) == 0 && len(s.older) == 0 {
 		return nil
 	}
-	rewrite := map[string][]lake.File{}
+	rewrite, gone := map[string][]lake.File{}, map[string][]int64{}
 	for _, h := range s.hits {
 		if h.whole {
 			w.Remove(h.File)
 		} else {
-			rewrite[h.Table] = append(rewrite[h.Table], h.File)
+			rewrite[h.Table], gone[h.Path] = append(rewrite[h.Table], h.File), h.rows
 		}
 	}
 	for _, table := range sortedKeys(rewrite) {
@@ -327,7 +330,7 @@ func (e *Eraser) EraseFromLake(ctx context.Context, x Erasure) (err error) {
 		if err != nil {
 			return err
 		}
-		if _, err := w.Rewrite(ctx, table, schema, files, func(b arrow.RecordBatch) ([]bool, error) { return s.goes(table, b) }); err != nil {
+		if _, err := w.Rewrite(ctx, table, schema, files, func(f lake.File) ([]int64, error) { return gone[f.Path], nil }); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"hash/maphash"
 	"math"
 	"slices"
 	"time"
@@ -15,16 +16,34 @@ import (
 // marker tells which rows of the personal plane's files go.
 type marker struct {
 	Erasure
-	persons map[string]map[string]bool // by source
+	persons map[string]*idSet // by source
+}
+
+// idSet are IDs that are looked for among many others: nearly all of those are
+// known by a part of their hash.
+type idSet struct {
+	all    map[string]bool
+	hashes [1 << 16]bool
+}
+
+var idSeed = maphash.MakeSeed()
+
+func (s *idSet) add(id string) {
+	s.all[id] = true
+	s.hashes[uint16(maphash.String(idSeed, id))] = true
+}
+
+func (s *idSet) has(id string) bool {
+	return s != nil && s.hashes[uint16(maphash.String(idSeed, id))] && s.all[id]
 }
 
 func (x Erasure) marker() *marker {
-	m := &marker{x, map[string]map[string]bool{}}
+	m := &marker{x, map[string]*idSet{}}
 	for _, p := range x.Persons {
 		if m.persons[p.Source] == nil {
-			m.persons[p.Source] = map[string]bool{}
+			m.persons[p.Source] = &idSet{all: map[string]bool{}}
 		}
-		m.persons[p.Source][p.ID] = true
+		m.persons[p.Source].add(p.ID)
 	}
 	return m
 }
@@ -87,7 +106,7 @@ func (m *marker) marks(batch arrow.RecordBatch, dataset string) ([]bool, error) 
 		if s := source(i); s != last { // most rows are of the source before
 			last, among = s, m.persons[s]
 		}
-		goes[i] = goes[i] || among[person(i)]
+		goes[i] = goes[i] || among.has(person(i))
 	}
 	return goes, nil
 }

@@ -102,59 +102,37 @@ func (e *Eraser) EraseFromSegments(ctx context.Context, x Erasure) (err error) {
 	return e.held(ctx, marker, w)
 }
 
-// remains are the rows of a segment that stay.
-type remains struct {
-	Segment
-	rows arrow.RecordBatch
-}
-
-// segments writes those anew of which rows go: while one is written, the next
-// is read.
+// segments writes those anew of which rows go. While some wait for the disk,
+// there are others for each processor.
 func (e *Eraser) segments(ctx context.Context, m *marker, segments []Segment) error {
-	ready := make(chan remains)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		defer close(ready)
-		for _, s := range segments {
+	g.SetLimit(2 * runtime.GOMAXPROCS(0))
+	for _, s := range segments {
+		g.Go(func() error {
 			rows, _, err := m.rest(ctx, s.Path, s.Dataset)
-			if err != nil {
-				return fmt.Errorf("segment %d: %w", s.Number, err)
-			}
-			if rows == nil {
-				continue
-			}
-			select {
-			case ready <- remains{s, rows}:
-			case <-ctx.Done():
+			if err == nil && rows != nil {
+				err = e.replace(ctx, s, rows)
 				rows.Release()
-				return ctx.Err()
 			}
-		}
-		return nil
-	})
-	g.Go(func() error {
-		for s := range ready {
-			err := e.replace(ctx, s)
-			s.rows.Release()
 			if err != nil {
 				return fmt.Errorf("segment %d: %w", s.Number, err)
 			}
-		}
-		return nil
-	})
+			return nil
+		})
+	}
 	return g.Wait()
 }
 
-// replace has the remains of a segment stand in its place.
-func (e *Eraser) replace(ctx context.Context, r remains) error {
-	im, s := e.Importer, r.Segment
-	d, err := im.writeRows(r.rows)
+// replace has the rows of a segment that stay stand in its place.
+func (e *Eraser) replace(ctx context.Context, s Segment, rows arrow.RecordBatch) error {
+	im := e.Importer
+	d, err := im.writeRows(rows)
 	if err != nil {
 		return err
 	}
 	old := s.Path
 	s.Path, s.Bytes = nextName(filepath.Base(old)), d.size
-	s.Rows, s.AmountYen, s.FirstAt, s.LastAt = spanOf(s.Dataset, r.rows)
+	s.Rows, s.AmountYen, s.FirstAt, s.LastAt = spanOf(s.Dataset, rows)
 	if err := im.install(d, s.Path); err != nil {
 		return err
 	}

@@ -412,12 +412,15 @@ func TestEraseCrashChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, calls := crashPipeline(t, dir, keys), 0
+	p, calls := crashPipeline(t, dir, keys), make(chan int, 1)
+	calls <- 0
 	ingest.SetStep(p.Importer, func(string) {
-		if calls++; calls == at {
+		n := <-calls + 1
+		if n == at {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {} // until the signal arrives
 		}
+		calls <- n
 	})
 	erase(t, eraser(p), personA)
 }

@@ -43,27 +43,27 @@ func (r *pipelineRun) withdraw(ctx context.Context, persons []PersonID) error {
 	if err != nil {
 		return err
 	}
-	rewrite := map[string][]lake.File{}
+	rewrite, gone := map[string][]lake.File{}, map[string][]int64{}
 	for _, f := range r.writer.Base().Files {
 		if f.Table == tableOf(ShopDataset) {
 			continue
 		}
 		if f.Table == tableOf(ResidentDataset) { // it was written anew already
-			if has, err := r.fileHas(ctx, f, []string{personToken}, func(b arrow.RecordBatch) ([]bool, error) { return holds(b, tokens) }); err != nil {
+			places, err := r.Lake.Places(ctx, f, []string{personToken}, func(b arrow.RecordBatch) ([]bool, error) { return holds(b, tokens) })
+			if err != nil {
 				return err
-			} else if has {
-				r.erases = true
 			}
+			r.erases = r.erases || len(places) > 0
 			continue
 		}
-		has, err := r.fileHas(ctx, f, []string{personToken, "source", lake.DayColumn, "occurred_local"}, func(b arrow.RecordBatch) ([]bool, error) {
+		places, err := r.Lake.Places(ctx, f, []string{personToken, "source", lake.DayColumn, "occurred_local"}, func(b arrow.RecordBatch) ([]bool, error) {
 			return r.uncovered(f.Table, b, tokens)
 		})
 		if err != nil {
 			return err
 		}
-		if has {
-			rewrite[f.Table] = append(rewrite[f.Table], f)
+		if len(places) > 0 {
+			rewrite[f.Table], gone[f.Path] = append(rewrite[f.Table], f), places
 		}
 	}
 	for _, table := range sortedKeys(rewrite) {
@@ -73,9 +73,7 @@ func (r *pipelineRun) withdraw(ctx context.Context, persons []PersonID) error {
 				return err
 			}
 		}
-		dropped, err := r.writer.Rewrite(ctx, table, schema, rewrite[table], func(b arrow.RecordBatch) ([]bool, error) {
-			return r.uncovered(table, b, tokens)
-		})
+		dropped, err := r.writer.Rewrite(ctx, table, schema, rewrite[table], func(f lake.File) ([]int64, error) { return gone[f.Path], nil })
 		if err != nil {
 			return err
 		}
@@ -110,16 +108,6 @@ func (r *pipelineRun) whose(ctx context.Context, persons []PersonID) (map[pseudo
 		}
 	}
 	return tokens, nil
-}
-
-// fileHas tells whether a file has rows that are marked.
-func (r *pipelineRun) fileHas(ctx context.Context, f lake.File, columns []string, mark func(arrow.RecordBatch) ([]bool, error)) (has bool, err error) {
-	err = r.Lake.Read(ctx, f, columns, func(b arrow.RecordBatch) error {
-		marks, err := mark(b)
-		has = has || slices.Contains(marks, true)
-		return err
-	})
-	return has, err
 }
 
 func holds(b arrow.RecordBatch, tokens map[pseudonymize.Token]*whose) ([]bool, error) {

@@ -1,13 +1,17 @@
 package lake_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
 	"meguri/pseudonymize/lake"
 )
@@ -62,6 +66,59 @@ func TestCommit_ErasesWhatWasBefore(t *testing.T) {
 	}
 }
 
+// Row groups that another program wrote are read as values, and the rows go all
+// the same.
+func TestRewrite_TakesWhatOthersWrote(t *testing.T) {
+	lake.SetLarge(t, 1)
+	l := lake.Open(t.TempDir())
+	m := run(t, l, 1, payment(1, day(2026, 3, 1)), payment(2, day(2026, 3, 2)), payment(3, day(2026, 3, 3)))
+	schema, err := l.SchemaOf(m.Files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows arrow.RecordBatch
+	if err := l.Read(t.Context(), m.Files[0], nil, func(b arrow.RecordBatch) error { b.Retain(); rows = b; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	var other bytes.Buffer
+	w, err := pqarrow.NewFileWriter(rows.Schema(), &other, parquet.NewWriterProperties(parquet.WithDataPageVersion(parquet.DataPageV2)),
+		pqarrow.NewArrowWriterProperties(pqarrow.WithStoreSchema()))
+	if err == nil {
+		err = errors.Join(w.Write(rows), w.Close(), os.WriteFile(l.Paths(m, "payments")[0], other.Bytes(), 0o600))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := begin(t, l)
+	if _, err := run.Rewrite(t.Context(), "payments", schema, m.Files, func(lake.File) ([]int64, error) { return []int64{1}, nil }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run.Commit(lake.Commit{At: now, Erases: true}); err != nil { // with it goes the other's file
+		t.Fatal(err)
+	}
+	if got, want := content(t, l), sorted([]row{payment(1, day(2026, 3, 1)), payment(3, day(2026, 3, 3))}); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// No row goes that is not there.
+func TestRewrite_RefusesRowsThatAreNotThere(t *testing.T) {
+	l := lake.Open(t.TempDir())
+	m := run(t, l, 1, payment(1, day(2026, 3, 1)))
+	schema, err := l.SchemaOf(m.Files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := begin(t, l)
+	defer w.Abort()
+	if _, err := w.Rewrite(t.Context(), "payments", schema, m.Files, func(lake.File) ([]int64, error) { return []int64{1}, nil }); err == nil {
+		t.Error("a second row went of one")
+	}
+	if _, err := w.Commit(lake.Commit{At: now}); err == nil {
+		t.Error("what failed was committed")
+	}
+}
+
 // A file is rewritten once, and with it all others of a table that is written
 // whole.
 func TestRewrite_RefusesAFileTwice(t *testing.T) {
@@ -71,7 +128,7 @@ func TestRewrite_RefusesAFileTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := func(b arrow.RecordBatch) ([]bool, error) { return slices.Repeat([]bool{true}, int(b.NumRows())), nil }
+	all := func(lake.File) ([]int64, error) { return []int64{0}, nil }
 	w := begin(t, l)
 	defer w.Abort()
 	if _, err := w.Rewrite(context.Background(), "payments", schema, []lake.File{m.Files[0], m.Files[0]}, all); err == nil {

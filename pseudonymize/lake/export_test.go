@@ -14,3 +14,10 @@ func SetStep(w *Writer, fn func(done string)) { w.step = fn }
 
 // RowGroup is how many rows of a month are written together.
 const RowGroup = rowGroup
+
+// SetLarge has row groups of so many rows stay groups, until the test ends.
+func SetLarge(t interface{ Cleanup(func()) }, rows int64) {
+	was := large
+	t.Cleanup(func() { large = was })
+	large = rows
+}

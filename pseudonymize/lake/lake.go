@@ -153,7 +153,7 @@ func (l *Lake) strays(m Manifest) (strays []string, err error) {
 			brought[f.Path] = true
 		}
 	}
-	next := parquetName(m.Snapshot + 1)
+	next := []string{parquetName(m.Snapshot + 1), carriedName(m.Snapshot + 1)}
 	err = filepath.WalkDir(l.dir, func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) && path == l.dir {
 			return nil // a lake that is not there yet
@@ -170,7 +170,7 @@ func (l *Lake) strays(m Manifest) (strays []string, err error) {
 		case named[rel]:
 		case m.Snapshot > 0 && filepath.Dir(rel) == "snapshots" && name >= filepath.Base(l.snapshotPath(m.Snapshot)): // of a commit that was not
 			strays = append(strays, path)
-		case name == next, brought[rel], strings.HasSuffix(name, ".parquet.tmp"), strings.HasSuffix(name, ".json.tmp"):
+		case slices.Contains(next, name), brought[rel], strings.HasSuffix(name, ".parquet.tmp"), strings.HasSuffix(name, ".json.tmp"):
 			strays = append(strays, path)
 		case strings.HasSuffix(name, ".parquet"):
 			return fmt.Errorf("read lake: %w: %s is not in manifest.json", ErrChanged, rel)
@@ -186,8 +186,10 @@ func (l *Lake) strays(m Manifest) (strays []string, err error) {
 	return strays, nil
 }
 
-// parquetName is the name of a snapshot's files.
+// parquetName is the name of a snapshot's files, and carriedName of those with
+// row groups of files before it.
 func parquetName(snapshot int64) string { return fmt.Sprintf("%06d.parquet", snapshot) }
+func carriedName(snapshot int64) string { return fmt.Sprintf("%06d-carried.parquet", snapshot) }
 
 // writeDurably puts a file in place at once and for good: it is complete under
 // its name, also after a loss of power, or not there.

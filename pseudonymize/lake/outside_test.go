@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -246,7 +247,25 @@ func TestOutsideReaders_SeeTheSame(t *testing.T) {
 			commit(t, w)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "lake", "payments", "000006.parquet.tmp"), []byte("of a run that broke off"), 0o600); err != nil {
+	// Somebody is erased: row groups go to other files without the rows.
+	lake.SetLarge(t, 100)
+	const gone = "person 000000007"
+	w, carried := begin(t, l), 0
+	n, err := w.Rewrite(t.Context(), "payments", columnsOf("payments", true), w.Base().Table("payments"), dropPerson(l, gone))
+	if before := len(all); err != nil || n == 0 {
+		t.Fatal(n, err)
+	} else if all = slices.DeleteFunc(all, func(r paid) bool { return r.person == gone }); int64(before-len(all)) != n {
+		t.Fatalf("%d rows went, want %d", n, before-len(all))
+	}
+	for _, f := range commit(t, w).Table("payments") {
+		if strings.HasSuffix(f.Path, "-carried.parquet") {
+			carried++
+		}
+	}
+	if carried != 4 {
+		t.Fatalf("%d files of row groups as they were, want 4", carried)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "lake", "payments", "000009.parquet.tmp"), []byte("of a run that broke off"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	tables, err := json.Marshal(described)
@@ -282,6 +301,13 @@ func TestOutsideReaders_SeeTheSame(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" || len(want) != 2*4*5+7 {
 		t.Errorf("%d figures: %s", len(want), diff)
+	}
+}
+
+// dropPerson has the rows of one go.
+func dropPerson(l *lake.Lake, token string) func(lake.File) ([]int64, error) {
+	return func(f lake.File) ([]int64, error) {
+		return l.Find(context.Background(), f, "person_token", len(token), func(v []byte) bool { return string(v) == token })
 	}
 }
 

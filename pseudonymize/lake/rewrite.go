@@ -14,10 +14,71 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"golang.org/x/sync/errgroup"
+
+	"meguri/pseudonymize/lake/pages"
 )
+
+// reader is an open file of the lake.
+type reader struct {
+	*file.Reader
+	file *os.File
+	pq   *pqarrow.FileReader
+}
+
+func (l *Lake) open(f File) (_ *reader, err error) {
+	r := &reader{}
+	if r.file, err = os.Open(l.path(f)); err != nil {
+		return nil, err
+	}
+	if r.Reader, err = file.NewParquetReader(r.file); err != nil {
+		_ = r.file.Close() // it was only read
+		return nil, err
+	}
+	if r.pq, err = pqarrow.NewFileReader(r.Reader, pqarrow.ArrowReadProperties{BatchSize: rowGroup}, memory.DefaultAllocator); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// close ends the reading, and closes the file with it.
+func (r *reader) close() { _ = r.Reader.Close() } // it was only read
+
+// columns are the file's as they were written.
+func (r *reader) columns() (*arrow.Schema, error) {
+	schema, err := r.pq.Schema()
+	if err != nil {
+		return nil, err
+	}
+	return arrow.NewSchema(schema.Fields(), nil), nil
+}
+
+// read calls fn with the rows of a row group; nil columns are all.
+func (r *reader) read(ctx context.Context, columns []int, group int, fn func(arrow.RecordBatch) error) error {
+	rows, err := r.pq.GetRecordReader(ctx, columns, []int{group})
+	if err != nil {
+		return err
+	}
+	defer rows.Release()
+	for rows.Next() {
+		if err := fn(rows.RecordBatch()); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// without makes a row group without the rows at places.
+func (r *reader) without(group int, places []int64) (*pages.Group, error) {
+	if len(places) == 0 {
+		return pages.Copy(r.Reader, r.file, group)
+	}
+	return pages.Take(r.Reader, group, places)
+}
 
 // Read calls fn with the rows of a file, row group by row group. Columns may
 // be chosen by name; a file without one of them is read without it.
@@ -29,18 +90,14 @@ func (l *Lake) Read(ctx context.Context, f File, columns []string, fn func(arrow
 }
 
 func (l *Lake) readFile(ctx context.Context, f File, columns []string, fn func(arrow.RecordBatch) error) error {
-	r, err := file.OpenParquetFile(l.path(f), false)
+	r, err := l.open(f)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = r.Close() }() // it was only read
-	pq, err := pqarrow.NewFileReader(r, pqarrow.ArrowReadProperties{BatchSize: rowGroup}, memory.DefaultAllocator)
-	if err != nil {
-		return err
-	}
+	defer r.close()
 	var chosen []int // nil means all
 	if columns != nil {
-		schema, err := pq.Schema()
+		schema, err := r.pq.Schema()
 		if err != nil {
 			return err
 		}
@@ -50,30 +107,73 @@ func (l *Lake) readFile(ctx context.Context, f File, columns []string, fn func(a
 		}
 	}
 	for group := range r.NumRowGroups() {
-		reader, err := pq.GetRecordReader(ctx, chosen, []int{group})
-		if err != nil {
-			return err
-		}
-		for reader.Next() {
-			if err = fn(reader.RecordBatch()); err != nil {
-				break
-			}
-		}
-		err = errors.Join(err, reader.Err())
-		reader.Release()
-		if err != nil {
+		if err := r.read(ctx, chosen, group, fn); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Rewrite has the rows of files stand in one new file for each month, but for
-// the rows that drop names by their number in the batch; a nil drop keeps all.
-// Columns that a file lacks are null in the new one. It returns the number of
-// rows that were dropped.
-func (w *Writer) Rewrite(ctx context.Context, table string, schema *arrow.Schema, files []File,
-	drop func(arrow.RecordBatch) ([]bool, error)) (dropped int64, err error) {
+// Places are where in a file the rows stand that mark marks, of which it sees
+// some columns.
+func (l *Lake) Places(ctx context.Context, f File, columns []string, mark func(arrow.RecordBatch) ([]bool, error)) (places []int64, err error) {
+	at := int64(0)
+	err = l.Read(ctx, f, columns, func(batch arrow.RecordBatch) error {
+		marks, err := mark(batch)
+		for i, marked := range marks {
+			if marked {
+				places = append(places, at+int64(i))
+			}
+		}
+		at += batch.NumRows()
+		return err
+	})
+	return places, err
+}
+
+// Find is Places for one column of values of one width, as pseudonyms are. It is
+// ErrChanged when the file has no such column.
+func (l *Lake) Find(ctx context.Context, f File, column string, width int, is func(value []byte) bool) ([]int64, error) {
+	places, err := l.find(ctx, f, column, width, is)
+	if err != nil {
+		return nil, fmt.Errorf("read lake: %s: %w", f.Path, err)
+	}
+	return places, nil
+}
+
+func (l *Lake) find(ctx context.Context, f File, column string, width int, is func(value []byte) bool) (places []int64, err error) {
+	r, err := l.open(f)
+	if err != nil {
+		return nil, err
+	}
+	defer r.close()
+	at := r.MetaData().Schema.ColumnIndexByName(column)
+	if at < 0 || r.MetaData().Schema.Column(at).TypeLength() != width {
+		return nil, fmt.Errorf("%w: it has no column %s of %d bytes", ErrChanged, column, width)
+	}
+	first := int64(0)
+	for group := range r.NumRowGroups() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		here, err := pages.Find(r.Reader, group, at, is)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range here {
+			places = append(places, first+p)
+		}
+		first += r.RowGroup(group).NumRows()
+	}
+	return places, nil
+}
+
+// Rewrite has the rows of files stand in new files of their months, but for
+// those at the places that gone returns for a file, in order; a nil gone keeps
+// all. Large row groups stay what they are, and small ones are gathered. Columns
+// that a file lacks are null in the new one. It returns the number of rows that
+// went.
+func (w *Writer) Rewrite(ctx context.Context, table string, schema *arrow.Schema, files []File, gone func(File) ([]int64, error)) (dropped int64, err error) {
 	seen := map[string]bool{}
 	for _, f := range files {
 		if f.Table != table || w.gone[f.Path] || seen[f.Path] {
@@ -89,87 +189,172 @@ func (w *Writer) Rewrite(ctx context.Context, table string, schema *arrow.Schema
 		return 0, fmt.Errorf("rewrite lake: %s is written whole, and not all of its files were given", table)
 	}
 	for _, f := range files {
-		lost, err := t.rewrite(ctx, f, drop)
-		dropped += lost
-		if err != nil {
-			w.err = errors.Join(w.err, err)
-			return dropped, err
+		var places []int64
+		if gone != nil {
+			if places, err = gone(f); err != nil {
+				return dropped, err
+			}
 		}
+		if err := t.rewrite(ctx, f, places); err != nil {
+			w.err = errors.Join(w.err, err)
+			return dropped, fmt.Errorf("rewrite lake: %s: %w", f.Path, err)
+		}
+		dropped += int64(len(places))
 		w.Remove(f)
 	}
 	return dropped, nil
 }
 
-// rewrite takes a file's rows over. While some are written, the next are read.
-func (t *TableWriter) rewrite(ctx context.Context, f File, drop func(arrow.RecordBatch) ([]bool, error)) (dropped int64, err error) {
-	rest := make(chan arrow.RecordBatch)
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		defer close(rest)
-		return t.w.lake.Read(ctx, f, nil, func(batch arrow.RecordBatch) error {
-			rows, err := without(conform(batch, t.schema), drop)
-			if err != nil {
-				return err
+// large is from how many rows on a row group stays one.
+var large int64 = rowGroup / 2
+
+// left is a row group with the places that go of it.
+type left struct {
+	group int
+	gone  []int64
+}
+
+// carried is a row group on its way from one file to another.
+type carried struct {
+	left
+	made *pages.Group
+	err  error
+}
+
+// rewrite takes a file's rows over, but for those that go. Row groups that stay
+// large go page by page; as many are made at once as there are processors, and
+// they are written in their order.
+func (t *TableWriter) rewrite(ctx context.Context, f File, gone []int64) error {
+	source, err := t.w.lake.open(f)
+	if err != nil {
+		return err
+	}
+	defer source.close()
+	if len(gone) > 0 && gone[len(gone)-1] >= source.NumRows() {
+		return fmt.Errorf("it has no row %d", gone[len(gone)-1])
+	}
+	schema, err := source.columns()
+	if err != nil {
+		return err
+	}
+	same := alike(schema, t.schema)
+	var small, strange []left // what is gathered, since it is small or was not written by us
+	queue := make(chan chan carried, cap(t.w.work))
+	work, ctx := errgroup.WithContext(ctx)
+	work.Go(func() error {
+		defer close(queue)
+		first := int64(0)
+		for group := range source.NumRowGroups() {
+			rows := source.RowGroup(group).NumRows()
+			n, _ := slices.BinarySearch(gone, first+rows)
+			here := slices.Clone(gone[:n])
+			for i := range here {
+				here[i] -= first
 			}
-			dropped += batch.NumRows() - rows.NumRows()
+			gone, first = gone[n:], first+rows
+			if !same || rows-int64(n) < large {
+				small = append(small, left{group, here})
+				continue
+			}
 			select {
-			case rest <- rows:
-				return nil
+			case t.w.work <- struct{}{}:
 			case <-ctx.Done():
-				rows.Release()
 				return ctx.Err()
 			}
-		})
-	})
-	g.Go(func() error {
-		for rows := range rest {
-			err := t.take(partition{f.City, f.Month}, rows)
-			rows.Release()
-			if err != nil {
-				return err
+			made := make(chan carried, 1)
+			work.Go(func() error {
+				defer func() { <-t.w.work }()
+				g, err := source.without(group, here)
+				made <- carried{left{group, here}, g, err}
+				return nil
+			})
+			select {
+			case queue <- made:
+			case <-ctx.Done():
+				return ctx.Err()
 			}
 		}
 		return nil
 	})
-	err = g.Wait()
-	return dropped, err
+	work.Go(func() error {
+		for made := range queue {
+			select {
+			case g := <-made:
+				switch {
+				case errors.Is(g.err, errors.ErrUnsupported):
+					strange = append(strange, g.left)
+				case g.err != nil:
+					return g.err
+				default:
+					if err := t.carry(partition{f.City, f.Month}, source, g.made); err != nil {
+						return err
+					}
+				}
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+	if err := work.Wait(); err != nil {
+		return err
+	}
+	for _, r := range append(small, strange...) {
+		err := source.read(context.WithoutCancel(ctx), nil, r.group, func(batch arrow.RecordBatch) error {
+			rows, err := without(conform(batch, t.schema), r.gone)
+			if err != nil {
+				return err
+			}
+			defer rows.Release()
+			return t.add(partition{f.City, f.Month}, rows, nil)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// without is a batch without the rows that drop names.
-func without(whole arrow.RecordBatch, drop func(arrow.RecordBatch) ([]bool, error)) (arrow.RecordBatch, error) {
-	if drop == nil {
-		return whole, nil
-	}
-	gone, err := drop(whole)
-	if err == nil && !slices.Contains(gone, true) {
-		return whole, nil
-	}
-	defer whole.Release()
-	if err != nil {
-		return nil, err
-	}
-	return Without(whole.Schema(), []arrow.RecordBatch{whole}, [][]bool{gone})
+// alike tells whether two schemas have the same columns, whatever else is noted
+// of them.
+func alike(a, b *arrow.Schema) bool {
+	return slices.EqualFunc(a.Fields(), b.Fields(), func(a, b arrow.Field) bool {
+		return a.Name == b.Name && a.Nullable == b.Nullable && arrow.TypeEqual(a.Type, b.Type)
+	})
 }
 
-// take adds rows of a row group. They lie in order as they were: when they are
-// enough, they stay a group, and others are gathered and sorted anew.
-func (t *TableWriter) take(at partition, rows arrow.RecordBatch) error {
-	p := t.parts[at]
-	if p == nil && rows.NumRows() > 0 {
+// carry writes a row group to a partition's file of such groups.
+func (t *TableWriter) carry(at partition, source *reader, g *pages.Group) error {
+	p := t.carries[at]
+	if p == nil {
 		var err error
-		if p, err = t.open(at); err != nil {
+		if p, err = t.create(at, carriedName(t.w.base.Snapshot+1)); err != nil {
+			return named(at.month, err)
+		}
+		t.carries[at] = p
+		if p.carried, err = pages.NewWriter(p.file, source.Reader, parquet.NewWriterProperties(t.options()...)); err != nil {
 			return named(at.month, err)
 		}
 	}
-	if rows.NumRows() < rowGroup/2 {
-		return t.add(at, rows, nil)
-	}
-	if err := errors.Join(p.wait(), p.pq.Write(rows)); err != nil {
+	if err := p.carried.Write(g); err != nil {
 		return named(at.month, err)
 	}
-	p.total += rows.NumRows()
+	p.total += int64(g.Rows())
 	t.w.step("rows written")
 	return nil
+}
+
+// without is a batch without the rows at places.
+func without(whole arrow.RecordBatch, places []int64) (arrow.RecordBatch, error) {
+	if len(places) == 0 {
+		return whole, nil
+	}
+	defer whole.Release()
+	gone := make([]bool, whole.NumRows())
+	for _, i := range places {
+		gone[i] = true
+	}
+	return Without(whole.Schema(), []arrow.RecordBatch{whole}, [][]bool{gone})
 }
 
 // Compact has the files of each month stand as one, where there are at least
@@ -222,20 +407,16 @@ func conform(batch arrow.RecordBatch, schema *arrow.Schema) arrow.RecordBatch {
 
 // SchemaOf is the schema of a file, as it was written.
 func (l *Lake) SchemaOf(f File) (*arrow.Schema, error) {
-	r, err := file.OpenParquetFile(l.path(f), false)
+	r, err := l.open(f)
 	if err != nil {
 		return nil, fmt.Errorf("read lake: %s: %w", f.Path, err)
 	}
-	defer func() { _ = r.Close() }() // it was only read
-	pq, err := pqarrow.NewFileReader(r, pqarrow.ArrowReadProperties{}, memory.DefaultAllocator)
+	defer r.close()
+	schema, err := r.columns()
 	if err != nil {
 		return nil, fmt.Errorf("read lake: %s: %w", f.Path, err)
 	}
-	schema, err := pq.Schema()
-	if err != nil {
-		return nil, fmt.Errorf("read lake: %s: %w", f.Path, err)
-	}
-	return arrow.NewSchema(schema.Fields(), nil), nil
+	return schema, nil
 }
 
 // Expire forgets the snapshots that were committed before an instant, and

@@ -155,14 +155,16 @@ func TestFlush_SortsRowGroups(t *testing.T) {
 }
 
 // dropTokens drops the rows whose token is in a set.
-func dropTokens(gone map[string]bool) func(arrow.RecordBatch) ([]bool, error) {
-	return func(b arrow.RecordBatch) ([]bool, error) {
-		drop := make([]bool, b.NumRows())
-		tokens := b.Column(0).(*array.FixedSizeBinary)
-		for i := range drop {
-			drop[i] = !tokens.IsNull(i) && gone[string(tokens.Value(i))]
-		}
-		return drop, nil
+func dropTokens(l *lake.Lake, gone map[string]bool) func(lake.File) ([]int64, error) {
+	return func(f lake.File) ([]int64, error) {
+		return l.Places(context.Background(), f, nil, func(b arrow.RecordBatch) ([]bool, error) {
+			drop := make([]bool, b.NumRows())
+			tokens := b.Column(0).(*array.FixedSizeBinary)
+			for i := range drop {
+				drop[i] = !tokens.IsNull(i) && gone[string(tokens.Value(i))]
+			}
+			return drop, nil
+		})
 	}
 }
 
@@ -189,10 +191,11 @@ func TestRewrite_DropsTheseRowsAndNoOther(t *testing.T) {
 			want = append(want, rows...)
 			run(t, l, int64(segment+1), rows...)
 		}
+		lake.SetLarge(t, int64(rapid.SampledFrom([]int{0, 4, 1000}).Draw(t, "large")))
 		before := int64(len(want))
 		want = slices.DeleteFunc(want, func(r row) bool { return gone[r.Token] })
 		w := begin(t, l)
-		dropped, err := w.Rewrite(context.Background(), "payments", schema, w.Base().Files, dropTokens(gone))
+		dropped, err := w.Rewrite(context.Background(), "payments", schema, w.Base().Files, dropTokens(l, gone))
 		if err != nil || dropped != before-int64(len(want)) {
 			t.Fatalf("%d dropped of %d, %v", dropped, before, err)
 		}

@@ -123,16 +123,18 @@ func TestRewrite_KeepsTheOrderOfLargeGroups(t *testing.T) {
 	}
 	m := commit(t, w, 1)
 	w = begin(t, l)
-	dropped, err := w.Rewrite(t.Context(), "payments", schema, m.Files, func(b arrow.RecordBatch) ([]bool, error) {
-		gone, persons := make([]bool, b.NumRows()), b.Column(1).(*array.FixedSizeBinary)
-		for i := range gone {
-			var n int
-			if _, err := fmt.Sscanf(string(persons.Value(i)), "person %d", &n); err != nil {
-				return nil, err
+	dropped, err := w.Rewrite(t.Context(), "payments", schema, m.Files, func(f lake.File) ([]int64, error) {
+		return l.Places(t.Context(), f, []string{"person_token"}, func(b arrow.RecordBatch) ([]bool, error) {
+			gone, persons := make([]bool, b.NumRows()), b.Column(0).(*array.FixedSizeBinary)
+			for i := range gone {
+				var n int
+				if _, err := fmt.Sscanf(string(persons.Value(i)), "person %d", &n); err != nil {
+					return nil, err
+				}
+				gone[i] = n%9 == 0
 			}
-			gone[i] = n%9 == 0
-		}
-		return gone, nil
+			return gone, nil
+		})
 	})
 	if err != nil || dropped != rows/1000*112 {
 		t.Fatalf("%d rows dropped, %v", dropped, err)

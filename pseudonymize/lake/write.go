@@ -22,6 +22,8 @@ import (
 	"github.com/apache/arrow-go/v18/parquet"
 	pqcompress "github.com/apache/arrow-go/v18/parquet/compress"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+
+	"meguri/pseudonymize/lake/pages"
 )
 
 // A row group of this many rows keeps what a reader must take in at once, and
@@ -51,12 +53,13 @@ var errEnded = errors.New("the run has ended")
 
 // TableWriter adds rows to one table.
 type TableWriter struct {
-	w      *Writer
-	table  Table
-	schema *arrow.Schema
-	day    int // column, or -1
-	parts  map[partition]*part
-	spare  chan *buffer // that were written, for the next rows
+	w       *Writer
+	table   Table
+	schema  *arrow.Schema
+	day     int // column, or -1
+	parts   map[partition]*part
+	carries map[partition]*part // of row groups taken over as they were
+	spare   chan *buffer        // that were written, for the next rows
 }
 
 // partition is where rows are filed; it is empty in a table written whole.
@@ -69,13 +72,14 @@ func (p partition) compare(o partition) int {
 // part is a partition that is being written.
 type part struct {
 	partition
-	path  string // final, below the lake's folder
-	tmp   string
-	file  *hashed
-	pq    *pqarrow.FileWriter
-	rows  *buffer
-	total int64
-	done  chan error // of the row group that is being written; nil if none is
+	path    string // final, below the lake's folder
+	tmp     string
+	file    *hashed
+	pq      *pqarrow.FileWriter
+	rows    *buffer
+	carried *pages.Writer // in the place of pq and rows
+	total   int64
+	done    chan error // of the row group that is being written; nil if none is
 }
 
 // hashed is a file that knows the hash of what went into it.
@@ -153,7 +157,7 @@ func (w *Writer) Table(name string, schema *arrow.Schema) (*TableWriter, error) 
 		}
 		return t, nil
 	}
-	t := &TableWriter{w: w, table: table, schema: schema, day: -1, parts: map[partition]*part{},
+	t := &TableWriter{w: w, table: table, schema: schema, day: -1, parts: map[partition]*part{}, carries: map[partition]*part{},
 		spare: make(chan *buffer, cap(w.work))}
 	if table.Day == "" {
 		for _, f := range w.base.Files {
@@ -354,11 +358,29 @@ func (p *part) wait() error {
 }
 
 func (t *TableWriter) open(at partition) (*part, error) {
+	p, err := t.create(at, parquetName(t.w.base.Snapshot+1))
+	if err != nil {
+		return nil, err
+	}
+	t.parts[at] = p
+	meta := arrow.NewMetadata([]string{"label", "table"}, []string{Label, t.table.Name})
+	schema := arrow.NewSchema(t.schema.Fields(), &meta)
+	if p.rows, err = t.buffer(); err != nil {
+		return nil, err
+	}
+	p.pq, err = pqarrow.NewFileWriter(schema, p.file, parquet.NewWriterProperties(t.options()...),
+		pqarrow.NewArrowWriterProperties(pqarrow.WithStoreSchema()))
+	return p, err
+}
+
+// create makes a partition's file. Whoever has it enters it, so that Abort
+// removes it.
+func (t *TableWriter) create(at partition, name string) (*part, error) {
 	rel := t.table.Name
 	if at.month != "" {
 		rel = filepath.Join(t.table.Name, "city="+at.city, "month="+at.month)
 	}
-	rel = filepath.Join(rel, parquetName(t.w.base.Snapshot+1))
+	rel = filepath.Join(rel, name)
 	full := filepath.Join(t.w.lake.dir, rel)
 	if err := os.MkdirAll(filepath.Dir(full), 0o750); err != nil {
 		return nil, err
@@ -369,11 +391,15 @@ func (t *TableWriter) open(at partition) (*part, error) {
 		return nil, err
 	}
 	p.file = &hashed{file, sha256.New()}
-	t.parts[at] = p // from here on Abort removes it
 	t.w.step("file made")
+	return p, nil
+}
+
+// options are how files are written.
+func (t *TableWriter) options() []parquet.WriterProperty {
 	options := []parquet.WriterProperty{
 		parquet.WithCompression(pqcompress.Codecs.Zstd),
-		parquet.WithCompressionLevel(1),
+		parquet.WithCompressionLevel(pages.Level),
 		parquet.WithMaxRowGroupLength(rowGroup),
 		parquet.WithStats(true),
 		parquet.WithCreatedBy("meguri"),
@@ -388,14 +414,19 @@ func (t *TableWriter) open(at partition) (*part, error) {
 			}
 		}
 	}
-	meta := arrow.NewMetadata([]string{"label", "table"}, []string{Label, t.table.Name})
-	schema := arrow.NewSchema(t.schema.Fields(), &meta)
-	if p.rows, err = t.buffer(); err != nil {
-		return nil, err
+	return options
+}
+
+// written are the files of a run, in order.
+func (t *TableWriter) written() []*part {
+	var all []*part
+	for _, at := range slices.SortedFunc(maps.Keys(t.parts), partition.compare) {
+		all = append(all, t.parts[at])
 	}
-	p.pq, err = pqarrow.NewFileWriter(schema, p.file, parquet.NewWriterProperties(options...),
-		pqarrow.NewArrowWriterProperties(pqarrow.WithStoreSchema()))
-	return p, err
+	for _, at := range slices.SortedFunc(maps.Keys(t.carries), partition.compare) {
+		all = append(all, t.carries[at])
+	}
+	return all
 }
 
 // Commit is what a run is entered with.
@@ -456,13 +487,13 @@ func (w *Writer) commit(c Commit) (Manifest, error) {
 	m.Files = slices.DeleteFunc(slices.Clone(m.Files), func(f File) bool { return w.gone[f.Path] })
 	for _, name := range slices.Sorted(maps.Keys(w.tables)) {
 		t := w.tables[name]
-		for _, at := range slices.SortedFunc(maps.Keys(t.parts), partition.compare) {
-			f, err := t.finish(t.parts[at])
+		for _, p := range t.written() {
+			f, err := t.finish(p)
 			if err != nil {
-				return m, named(at.month, err)
+				return m, named(p.month, err)
 			}
 			m.Files = append(m.Files, f)
-			if err := w.syncFolders(name, at.city); err != nil {
+			if err := w.syncFolders(name, p.city); err != nil {
 				return m, err
 			}
 		}
@@ -510,10 +541,13 @@ func (w *Writer) keepBase() error {
 
 // finish closes a partition's file, makes it durable and gives it its name.
 func (t *TableWriter) finish(p *part) (File, error) {
-	if err := errors.Join(t.flush(p), p.wait()); err != nil {
+	if p.carried != nil {
+		if err := errors.Join(p.carried.Close(), p.file.Close()); err != nil {
+			return File{}, err
+		}
+	} else if err := errors.Join(t.flush(p), p.wait()); err != nil {
 		return File{}, err
-	}
-	if err := p.pq.Close(); err != nil {
+	} else if err := p.pq.Close(); err != nil {
 		return File{}, err
 	}
 	// The Parquet writer has closed the file beneath it, so that a sync needs it
@@ -546,7 +580,7 @@ func (w *Writer) Abort() {
 		return
 	}
 	for _, t := range w.tables {
-		for _, p := range t.parts {
+		for _, p := range t.written() {
 			_ = p.wait()       // whoever starts a goroutine waits for it
 			_ = p.file.Close() // a file that does not count
 		}
@@ -557,7 +591,7 @@ func (w *Writer) Abort() {
 		_ = w.lake.sweep(m)
 	}
 	for _, t := range w.tables {
-		for _, p := range t.parts {
+		for _, p := range t.written() {
 			dir := filepath.Dir(p.tmp) // its folders, if nothing else is in them
 			for range 3 {
 				if dir == w.lake.dir || os.Remove(dir) != nil {
