@@ -2,9 +2,9 @@ package ingest
 
 import (
 	"context"
-	"hash/maphash"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -20,21 +20,28 @@ type marker struct {
 }
 
 // idSet are IDs that are looked for among many others: nearly all of those are
-// known by a part of their hash.
+// known by their ends.
 type idSet struct {
-	all    map[string]bool
-	hashes [1 << 16]bool
+	all  map[string]bool
+	ends [1 << 16]bool
 }
-
-var idSeed = maphash.MakeSeed()
 
 func (s *idSet) add(id string) {
 	s.all[id] = true
-	s.hashes[uint16(maphash.String(idSeed, id))] = true
+	s.ends[endOf(id)] = true
 }
 
-func (s *idSet) has(id string) bool {
-	return s != nil && s.hashes[uint16(maphash.String(idSeed, id))] && s.all[id]
+func (s *idSet) has(id string) bool { return s != nil && s.ends[endOf(id)] && s.all[id] }
+
+// endOf is a number that is made of the last eight bytes of an ID.
+func endOf(id string) uint16 {
+	if len(id) < 8 {
+		id = "\x00\x00\x00\x00\x00\x00\x00\x00" + id
+	}
+	id = id[len(id)-8:]
+	end := uint64(id[0]) | uint64(id[1])<<8 | uint64(id[2])<<16 | uint64(id[3])<<24 |
+		uint64(id[4])<<32 | uint64(id[5])<<40 | uint64(id[6])<<48 | uint64(id[7])<<56
+	return uint16(end * 0x9e3779b97f4a7c15 >> 48) // Fibonacci hashing: neighbours lie apart
 }
 
 func (x Erasure) marker() *marker {
@@ -65,8 +72,8 @@ func (x Erasure) firstInstant(dataset string) (at int64, cuts bool) {
 }
 
 // each calls fn with the batches of a file and with which of their rows go.
-func (m *marker) each(ctx context.Context, path, dataset string, fn func(batch arrow.RecordBatch, goes []bool) error) error {
-	for batch, err := range OpenSegment(path) {
+func (m *marker) each(ctx context.Context, v *segmentView, dataset string, fn func(batch arrow.RecordBatch, goes []bool) error) error {
+	for batch, err := range v.batches {
 		if err == nil {
 			err = ctx.Err()
 		}
@@ -100,6 +107,9 @@ func (m *marker) marks(batch arrow.RecordBatch, dataset string) ([]bool, error) 
 	if err != nil {
 		return nil, err
 	}
+	if persons, ok := batch.Column(batch.Schema().FieldIndices("person_id")[0]).(*array.String); ok {
+		person = persons.Value // of no person it is no text, and without a look at each row's validity
+	}
 	last := ""
 	among := m.persons[last]
 	for i := range goes {
@@ -123,6 +133,11 @@ func personsOf(batch arrow.RecordBatch) (source, person func(i int) string, err 
 // rest returns the rows of a file that stay, or nil when all do, and the rows
 // that go by person.
 func (m *marker) rest(ctx context.Context, path, dataset string) (_ arrow.RecordBatch, gone map[PersonID]int64, err error) {
+	v, err := openView(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer v.close()
 	var parts []arrow.RecordBatch
 	var marks [][]bool
 	defer func() {
@@ -131,7 +146,7 @@ func (m *marker) rest(ctx context.Context, path, dataset string) (_ arrow.Record
 		}
 	}()
 	gone = map[PersonID]int64{}
-	err = m.each(ctx, path, dataset, func(batch arrow.RecordBatch, goes []bool) error {
+	err = m.each(ctx, v, dataset, func(batch arrow.RecordBatch, goes []bool) error {
 		kept := batch.NewSlice(0, batch.NumRows()) // the reader takes its own back
 		parts, marks = append(parts, kept), append(marks, goes)
 		if !slices.Contains(goes, true) {
@@ -140,7 +155,7 @@ func (m *marker) rest(ctx context.Context, path, dataset string) (_ arrow.Record
 		source, person, err := personsOf(batch)
 		for i, g := range goes {
 			if err == nil && g {
-				gone[PersonID{source(i), person(i)}]++
+				gone[PersonID{strings.Clone(source(i)), strings.Clone(person(i))}]++
 			}
 		}
 		return err

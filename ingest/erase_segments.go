@@ -43,7 +43,12 @@ func (e *Eraser) FindInSegments(ctx context.Context, x Erasure, found func(datas
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, p := range places {
 		g.Go(func() error {
-			err := marker.each(ctx, p.path, p.dataset, func(batch arrow.RecordBatch, goes []bool) error {
+			v, err := openView(p.path)
+			if err != nil {
+				return err
+			}
+			defer v.close()
+			err = marker.each(ctx, v, p.dataset, func(batch arrow.RecordBatch, goes []bool) error {
 				source, err := textOf(batch.Column(batch.Schema().FieldIndices("source")[0]))
 				if err != nil {
 					return err
@@ -120,7 +125,10 @@ func (e *Eraser) segments(ctx context.Context, m *marker, segments []Segment) er
 			return nil
 		})
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return syncDir(e.Importer.segments) // what was removed stays so; a crash before is swept up
 }
 
 // replace has the rows of a segment that stay stand in its place.
@@ -148,7 +156,7 @@ func (e *Eraser) replace(ctx context.Context, s Segment, rows arrow.RecordBatch)
 		return err
 	}
 	im.step("segment removed")
-	return syncDir(im.segments)
+	return nil
 }
 
 // nextName is the name of a segment's next file: 000001.arrow, 000001-2.arrow …

@@ -2,7 +2,12 @@ package ingest
 
 import (
 	"context"
+	"errors"
+	"io"
 	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/ipc"
 )
 
 // SetChunkRows makes an importer commit after few rows.
@@ -20,4 +25,36 @@ func RegisterOf(im *Importer) Register { return im.store }
 // CheckpointOf returns how far a file was read.
 func CheckpointOf(im *Importer, source, file string) (*Checkpoint, error) {
 	return im.store.Checkpoint(context.Background(), source, file)
+}
+
+// ViewSegment calls fn with the batches of a segment that is mapped.
+func ViewSegment(path string, fn func(arrow.RecordBatch)) error {
+	v, err := openView(path)
+	if err != nil {
+		return err
+	}
+	defer v.close()
+	for batch, err := range v.batches {
+		if err != nil {
+			return err
+		}
+		fn(batch)
+	}
+	return nil
+}
+
+// Messages counts the messages of an Arrow file.
+func Messages(file []byte) (n int, err error) {
+	m, err := newMessages(file)
+	for err == nil {
+		var message *ipc.Message
+		if message, err = m.Message(); err == nil {
+			message.Release()
+			n++
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
 }

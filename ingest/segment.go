@@ -2,17 +2,22 @@ package ingest
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"iter"
+	"math"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
 // Segments returns all segments by number.
@@ -58,7 +63,7 @@ func OpenSegment(path string) iter.Seq2[arrow.RecordBatch, error] {
 		}
 		defer func() { _ = r.Close() }()
 		if DatasetOf(r.Schema()) == "" {
-			yield(nil, fmt.Errorf("open segment %s: its columns are not those of any dataset", filepath.Base(path)))
+			yield(nil, fmt.Errorf("open segment %s: %w", filepath.Base(path), errColumns))
 			return
 		}
 		for i := range r.NumRecords() {
@@ -75,6 +80,122 @@ func OpenSegment(path string) iter.Seq2[arrow.RecordBatch, error] {
 		}
 	}
 }
+
+// segmentView is a segment for whoever looks at few columns, or copies what it
+// keeps: the file is mapped into memory, and what nobody looks at is not read.
+// Batches and their texts are the file's own bytes, and go with it. A segment is
+// never changed or cut while it has its name, so what is mapped stays there.
+type segmentView struct {
+	name string
+	file []byte
+	r    *ipc.Reader
+}
+
+func openView(path string) (_ *segmentView, err error) {
+	v := &segmentView{name: filepath.Base(path)}
+	if v.file, err = mapped(path); err != nil {
+		return nil, fmt.Errorf("open segment: %w", err)
+	}
+	messages, err := newMessages(v.file)
+	if err == nil {
+		v.r, err = ipc.NewReaderFromMessageReader(messages)
+	}
+	if err == nil && DatasetOf(v.r.Schema()) == "" {
+		err = errColumns
+	}
+	if err != nil {
+		v.close()
+		return nil, fmt.Errorf("open segment %s: %w", v.name, err)
+	}
+	return v, nil
+}
+
+func (v *segmentView) close() {
+	if v.r != nil {
+		v.r.Release()
+	}
+	_ = syscall.Munmap(v.file) // it was only read
+}
+
+func (v *segmentView) batches(yield func(arrow.RecordBatch, error) bool) {
+	for v.r.Next() {
+		if !yield(v.r.RecordBatch(), nil) {
+			return
+		}
+	}
+	if err := v.r.Err(); err != nil {
+		yield(nil, fmt.Errorf("read segment %s: %w", v.name, err))
+	}
+}
+
+func mapped(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // what is mapped stays
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() == 0 {
+		return nil, fmt.Errorf("%s is empty", filepath.Base(path))
+	}
+	data, err := syscall.Mmap(int(f.Fd()), 0, int(info.Size()), syscall.PROT_READ, syscall.MAP_SHARED)
+	if err == nil {
+		_ = syscall.Madvise(data, syscall.MADV_WILLNEED) // read it in one go, rather than where it is looked at; only advice
+	}
+	return data, err
+}
+
+// messages are those of an Arrow file: between its magic and its footer, one is
+// the same as a stream (Arrow Columnar Format, IPC File Format).
+// [ipc.NewMappedFileReader] knows no dictionaries (arrow-go 18.8).
+type messages struct{ rest []byte }
+
+const arrowMagic = "ARROW1"
+
+var (
+	errColumns = errors.New("its columns are not those of any dataset")
+	errCutOff  = errors.New("it is no Arrow file, or is cut off")
+)
+
+func newMessages(file []byte) (*messages, error) {
+	if len(file) < 8 || !bytes.HasPrefix(file, []byte(arrowMagic)) || !bytes.HasSuffix(file, []byte(arrowMagic)) {
+		return nil, errCutOff
+	}
+	return &messages{file[8:]}, nil
+}
+
+// Message returns the next message, whose body lies where it lay.
+func (m *messages) Message() (_ *ipc.Message, err error) {
+	defer func() {
+		if recover() != nil { // arrow-go's, at bytes that are no message
+			err = errCutOff
+		}
+	}()
+	if len(m.rest) < 8 || binary.LittleEndian.Uint32(m.rest) != math.MaxUint32 {
+		return nil, errCutOff
+	}
+	size := int64(binary.LittleEndian.Uint32(m.rest[4:]))
+	if size == 0 {
+		return nil, io.EOF
+	}
+	if size > int64(len(m.rest)-8) {
+		return nil, errCutOff
+	}
+	meta, rest := memory.NewBufferBytes(m.rest[8:8+size]), m.rest[8+size:]
+	length := ipc.NewMessage(meta, memory.NewBufferBytes(nil)).BodyLen()
+	if length < 0 || length > int64(len(rest)) {
+		return nil, errCutOff
+	}
+	m.rest = rest[length:]
+	return ipc.NewMessage(meta, memory.NewBufferBytes(rest[:length])), nil
+}
+
+// Retain and Release do nothing: whoever mapped the file lets it go.
+func (m *messages) Retain()  {}
+func (m *messages) Release() {}
 
 const temporaryPrefix = "writing-"
 

@@ -38,18 +38,19 @@ type Table struct {
 	Name string
 	Day  string   // the column of the day that a row is filed under by month; "" for a table written whole
 	Sort []string // a column of text, then one of time, by which the rows of a group lie
+	Own  []string // pseudonyms that hardly two rows have in common
 }
 
 // Tables are all there are. What their columns are is for the policies to say,
 // and docs/lake.md to tell.
 var Tables = []Table{
-	{"payments", DayColumn, []string{"shop_id", "occurred_local"}},
-	{"purchases", DayColumn, []string{"shop_id", "occurred_local"}},
-	{"surveys", DayColumn, []string{"survey_id", DayColumn}},
-	{"rides", DayColumn, []string{"stop_id", "occurred_local"}},
-	{"events", DayColumn, []string{"notice_id", "occurred_local"}},
-	{"residents", "", []string{"home_area"}},
-	{"shops", "", []string{"shop_id"}},
+	{"payments", DayColumn, []string{"shop_id", "occurred_local"}, []string{"event_token", "payment_token"}},
+	{"purchases", DayColumn, []string{"shop_id", "occurred_local"}, []string{"line_token"}},
+	{"surveys", DayColumn, []string{"survey_id", DayColumn}, []string{"answer_token"}},
+	{"rides", DayColumn, []string{"stop_id", "occurred_local"}, []string{"ride_token"}},
+	{"events", DayColumn, []string{"notice_id", "occurred_local"}, []string{"event_token"}},
+	{"residents", "", []string{"home_area"}, []string{"person_token"}},
+	{"shops", "", []string{"shop_id"}, nil},
 }
 
 // DayColumn is the day of what happened, in Asia/Tokyo.

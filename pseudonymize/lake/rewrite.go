@@ -73,11 +73,11 @@ func (r *reader) read(ctx context.Context, columns []int, group int, fn func(arr
 }
 
 // without makes a row group without the rows at places.
-func (r *reader) without(group int, places []int64) (*pages.Group, error) {
+func (r *reader) without(group int, places []int64, props *parquet.WriterProperties) (*pages.Group, error) {
 	if len(places) == 0 {
 		return pages.Copy(r.Reader, r.file, group)
 	}
-	return pages.Take(r.Reader, group, places)
+	return pages.Take(r.Reader, group, places, props)
 }
 
 // Read calls fn with the rows of a file, row group by row group. Columns may
@@ -222,8 +222,8 @@ type carried struct {
 }
 
 // rewrite takes a file's rows over, but for those that go. Row groups that stay
-// large go page by page; as many are made at once as there are processors, and
-// they are written in their order.
+// large go page by page; several are made at once, and they are written in their
+// order.
 func (t *TableWriter) rewrite(ctx context.Context, f File, gone []int64) error {
 	source, err := t.w.lake.open(f)
 	if err != nil {
@@ -237,9 +237,10 @@ func (t *TableWriter) rewrite(ctx context.Context, f File, gone []int64) error {
 	if err != nil {
 		return err
 	}
-	same := alike(schema, t.schema)
-	var small, strange []left // what is gathered, since it is small or was not written by us
-	queue := make(chan chan carried, cap(t.w.work))
+	same, props := alike(schema, t.schema), t.props()
+	var small, strange []left                     // what is gathered, since it is small or was not written by us
+	slots := make(chan struct{}, 2*cap(t.w.work)) // while some wait for the disk, there are others
+	queue := make(chan chan carried, cap(slots))
 	work, ctx := errgroup.WithContext(ctx)
 	work.Go(func() error {
 		defer close(queue)
@@ -257,14 +258,14 @@ func (t *TableWriter) rewrite(ctx context.Context, f File, gone []int64) error {
 				continue
 			}
 			select {
-			case t.w.work <- struct{}{}:
+			case slots <- struct{}{}:
 			case <-ctx.Done():
 				return ctx.Err()
 			}
 			made := make(chan carried, 1)
 			work.Go(func() error {
-				defer func() { <-t.w.work }()
-				g, err := source.without(group, here)
+				defer func() { <-slots }()
+				g, err := source.without(group, here, props)
 				made <- carried{left{group, here}, g, err}
 				return nil
 			})
@@ -332,7 +333,7 @@ func (t *TableWriter) carry(at partition, source *reader, g *pages.Group) error 
 			return named(at.month, err)
 		}
 		t.carries[at] = p
-		if p.carried, err = pages.NewWriter(p.file, source.Reader, parquet.NewWriterProperties(t.options()...)); err != nil {
+		if p.carried, err = pages.NewWriter(p.file, source.Reader, t.props()); err != nil {
 			return named(at.month, err)
 		}
 	}

@@ -113,7 +113,14 @@ func valuesOf(typ arrow.FixedWidthDataType, parts []arrow.Array, runs [][]run, r
 }
 
 func textsOf(parts []arrow.Array, runs [][]run, rows int) arrow.Array {
-	ends, texts := make([]int32, 1, rows+1), []byte(nil)
+	size := 0
+	for i, part := range parts {
+		for _, r := range runs[i] {
+			offsets := part.(*array.String).ValueOffsets()
+			size += int(offsets[r.to] - offsets[r.from])
+		}
+	}
+	ends, texts, to := make([]int32, rows+1), make([]byte, 0, size), 0
 	for i, part := range parts {
 		if len(runs[i]) == 0 {
 			continue
@@ -124,7 +131,8 @@ func textsOf(parts []arrow.Array, runs [][]run, rows int) arrow.Array {
 			shift := int32(len(texts)) - offsets[r.from]
 			texts = append(texts, bytes[offsets[r.from]-offsets[0]:offsets[r.to]-offsets[0]]...)
 			for _, end := range offsets[r.from+1 : r.to+1] {
-				ends = append(ends, end+shift)
+				to++
+				ends[to] = end + shift
 			}
 		}
 	}
@@ -148,8 +156,9 @@ func flagsOf(parts []arrow.Array, runs [][]run, rows int) arrow.Array {
 }
 
 func wordsOf(typ *arrow.DictionaryType, parts []arrow.Array, runs [][]run, rows int) (arrow.Array, error) {
-	index, list, codes := map[string]int32{}, array.NewStringBuilder(memory.DefaultAllocator), make([]int32, 0, rows)
+	index, list := map[string]int32{}, array.NewStringBuilder(memory.DefaultAllocator)
 	defer list.Release()
+	codes, to := make([]int32, rows), 0
 	for i, part := range parts {
 		column := part.(*array.Dictionary)
 		words, ok := column.Dictionary().(*array.String)
@@ -158,24 +167,30 @@ func wordsOf(typ *arrow.DictionaryType, parts []arrow.Array, runs [][]run, rows 
 			return nil, errors.ErrUnsupported
 		}
 		as := make([]int32, words.Len()) // our codes and one, once a row that stays has the word
-		nulls := column.NullN() > 0
+		number := func(word int32) int32 {
+			text := words.Value(int(word))
+			code, known := index[text]
+			if !known {
+				code = int32(len(index))
+				index[text] = code
+				list.Append(text)
+			}
+			as[word] = code + 1
+			return code + 1
+		}
+		values, nulls := indices.Int32Values(), column.NullN() > 0
 		for _, r := range runs[i] {
-			for at, word := range indices.Int32Values()[r.from:r.to] {
+			for at, word := range values[r.from:r.to] {
 				if nulls && column.IsNull(r.from+at) {
-					codes = append(codes, 0)
+					to++
 					continue
 				}
-				if as[word] == 0 {
-					text := words.Value(int(word))
-					code, known := index[text]
-					if !known {
-						code = int32(len(index))
-						index[text] = code
-						list.Append(text)
-					}
-					as[word] = code + 1
+				code := as[word]
+				if code == 0 {
+					code = number(word)
 				}
-				codes = append(codes, as[word]-1)
+				codes[to] = code - 1
+				to++
 			}
 		}
 	}

@@ -82,16 +82,53 @@ type part struct {
 	done    chan error // of the row group that is being written; nil if none is
 }
 
-// hashed is a file that knows the hash of what went into it.
+// hashed is a file that knows the hash of what went into it. It is made durable
+// while it is written, so that a commit need not wait for all of it.
 type hashed struct {
 	io.WriteCloser
-	sum hash.Hash
+	sum      hash.Hash
+	unsynced int
+	syncing  chan error // nil if nothing is made durable
+	err      error      // of a sync; it is told once, so that it is kept
 }
+
+// syncEvery is after how many bytes a file is made durable.
+const syncEvery = 64 << 20
 
 func (h *hashed) Write(p []byte) (int, error) {
 	n, err := h.WriteCloser.Write(p)
 	_, _ = h.sum.Write(p[:n]) // a hash never fails
-	return n, err
+	if h.unsynced += n; h.unsynced >= syncEvery {
+		h.sync()
+	}
+	return n, errors.Join(err, h.err)
+}
+
+// sync begins to make durable what was written, unless that is going on.
+func (h *hashed) sync() {
+	file, ok := h.WriteCloser.(interface{ Sync() error })
+	if !ok {
+		return
+	}
+	if h.syncing != nil {
+		select {
+		case err := <-h.syncing:
+			h.err = errors.Join(h.err, err)
+		default:
+			return
+		}
+	}
+	h.unsynced, h.syncing = 0, make(chan error, 1)
+	go func(done chan<- error) { done <- file.Sync() }(h.syncing)
+}
+
+// Close waits for what is being made durable.
+func (h *hashed) Close() error {
+	if h.syncing != nil {
+		h.err = errors.Join(h.err, <-h.syncing)
+		h.syncing = nil
+	}
+	return errors.Join(h.err, h.WriteCloser.Close())
 }
 
 // Begin starts a run. It locks the lake until Commit or Abort, and sweeps what
@@ -368,7 +405,7 @@ func (t *TableWriter) open(at partition) (*part, error) {
 	if p.rows, err = t.buffer(); err != nil {
 		return nil, err
 	}
-	p.pq, err = pqarrow.NewFileWriter(schema, p.file, parquet.NewWriterProperties(t.options()...),
+	p.pq, err = pqarrow.NewFileWriter(schema, p.file, t.props(),
 		pqarrow.NewArrowWriterProperties(pqarrow.WithStoreSchema()))
 	return p, err
 }
@@ -390,13 +427,13 @@ func (t *TableWriter) create(at partition, name string) (*part, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.file = &hashed{file, sha256.New()}
+	p.file = &hashed{WriteCloser: file, sum: sha256.New()}
 	t.w.step("file made")
 	return p, nil
 }
 
-// options are how files are written.
-func (t *TableWriter) options() []parquet.WriterProperty {
+// props are how files are written.
+func (t *TableWriter) props() *parquet.WriterProperties {
 	options := []parquet.WriterProperty{
 		parquet.WithCompression(pqcompress.Codecs.Zstd),
 		parquet.WithCompressionLevel(pages.Level),
@@ -408,13 +445,16 @@ func (t *TableWriter) options() []parquet.WriterProperty {
 		switch field.Type.ID() {
 		case arrow.FIXED_SIZE_BINARY: // tokens repeat too seldom for a dictionary
 			options = append(options, parquet.WithDictionaryFor(field.Name, false), parquet.WithStatsFor(field.Name, false))
+			if slices.Contains(t.table.Own, field.Name) { // what never repeats does not become smaller
+				options = append(options, parquet.WithCompressionFor(field.Name, pqcompress.Codecs.Uncompressed))
+			}
 		case arrow.DICTIONARY, arrow.STRING: // where rows do not lie by a word, each group has nearly all
 			if !slices.Contains(t.table.Sort, field.Name) {
 				options = append(options, parquet.WithStatsFor(field.Name, false))
 			}
 		}
 	}
-	return options
+	return parquet.NewWriterProperties(options...)
 }
 
 // written are the files of a run, in order.

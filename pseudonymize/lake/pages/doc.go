@@ -12,6 +12,6 @@
 //
 // Headers, compression and the footer are arrow-go's. What is read here is what
 // the lake's writer makes: flat columns in data pages of version 1, plain or by a
-// dictionary, compressed with Zstandard. Anything else is [errors.ErrUnsupported], and must be read and
+// dictionary. Anything else is [errors.ErrUnsupported], and must be read and
 // written as values (Apache Parquet Format 2.x, Encodings and Data Pages).
 package pages

@@ -24,6 +24,7 @@ func (g *Group) Rows() int { return g.rows }
 
 // column is a column of a row group.
 type column struct {
+	codec    compress.Compression
 	words    []byte // the page of its dictionary, if coded
 	wordsN   int
 	wordsAs  parquet.Encoding
@@ -47,8 +48,9 @@ type page struct {
 // stretch is rows, or values, from one to before another.
 type stretch struct{ from, to int }
 
-// Take reads a row group without the rows at places, which ascend.
-func Take(r *file.Reader, group int, places []int64) (*Group, error) {
+// Take reads a row group without the rows at places, which ascend, and compresses
+// it as a file with such properties is.
+func Take(r *file.Reader, group int, places []int64, props *parquet.WriterProperties) (*Group, error) {
 	rows := int(r.RowGroup(group).NumRows())
 	stay := make([]stretch, 0, len(places)+1)
 	from := 0
@@ -66,7 +68,7 @@ func Take(r *file.Reader, group int, places []int64) (*Group, error) {
 	}
 	g := &Group{rows: rows - len(places)}
 	for i := range r.MetaData().Schema.NumColumns() {
-		c, err := takeColumn(r, group, i, stay)
+		c, err := takeColumn(r, group, i, stay, props)
 		if err != nil {
 			return nil, fmt.Errorf("row group %d, column %s: %w", group, r.MetaData().Schema.Column(i).Path(), err)
 		}
@@ -89,21 +91,18 @@ type taking struct {
 type rawPage struct {
 	rows     int
 	encoding parquet.Encoding
-	levels   []byte   // with their length before them; nil where every row must have a value
 	codes    []uint32 // of words, or flags
-	data     []byte   // values otherwise
+	data     []byte   // levels with their length, if there are any, and then values that have no codes
 }
 
-func takeColumn(r *file.Reader, group, i int, stay []stretch) (column, error) {
+func takeColumn(r *file.Reader, group, i int, stay []stretch, props *parquet.WriterProperties) (column, error) {
 	t := taking{of: r.MetaData().Schema.Column(i)}
 	var err error
 	if t.width, err = widthOf(t.of); err != nil {
 		return column{}, err
 	}
 	meta := r.MetaData().RowGroups[group].Columns[i].MetaData
-	if codec := compress.Compression(meta.Codec); codec != compress.Codecs.Zstd {
-		return column{}, fmt.Errorf("%w: compressed as %v", errors.ErrUnsupported, codec)
-	}
+	t.codec = props.CompressionFor(t.of.Path())
 	if s := meta.Statistics; s != nil {
 		t.counted, t.limit = true, s.IsSetMinValue() || s.IsSetMaxValue()
 	}
@@ -278,7 +277,7 @@ func (t *taking) takePage(p *file.DataPageV1, stay []stretch) error {
 	}
 	values := int(p.NumValues()) // how many the page has
 	if levels != nil {
-		raw.levels, values, stay = t.takeLevels(levels, stay)
+		raw.data, values, stay = t.takeLevels(levels, stay)
 	}
 	switch {
 	case byCode(raw.encoding):
@@ -305,7 +304,7 @@ func (t *taking) takePage(p *file.DataPageV1, stay []stretch) error {
 		raw.codes = only(raw.codes, stay)
 	case raw.encoding == parquet.Encodings.Plain:
 		t.plain = true
-		raw.data, err = t.takeValues(data, values, stay)
+		raw.data, err = t.takeValues(raw.data, data, values, stay)
 	default:
 		err = fmt.Errorf("%w: values as %v", errors.ErrUnsupported, raw.encoding)
 	}
@@ -373,29 +372,29 @@ func only(codes []uint32, stay []stretch) []uint32 {
 	return codes[:to]
 }
 
-// takeValues are the values of a plain page that stay.
-func (t *taking) takeValues(data []byte, n int, stay []stretch) ([]byte, error) {
+// takeValues appends the values of a plain page that stay to its levels.
+func (t *taking) takeValues(levels, data []byte, n int, stay []stretch) ([]byte, error) {
 	if t.width > 0 {
 		if len(data) < n*t.width {
 			return nil, errValues
 		}
-		kept := make([]byte, 0, length(stay)*t.width)
+		kept := append(make([]byte, 0, len(levels)+length(stay)*t.width), levels...)
 		for _, s := range stay {
 			kept = append(kept, data[s.from*t.width:s.to*t.width]...)
 		}
-		return kept, t.limits.ofAll(t, kept, length(stay))
+		return kept, t.limits.ofAll(t, kept[len(levels):], length(stay))
 	}
 	all, err := t.split(data, n)
 	if err != nil {
 		return nil, err
 	}
-	kept := make([]byte, 0, len(data))
+	kept := append(make([]byte, 0, len(levels)+len(data)), levels...)
 	for _, s := range stay {
 		for _, text := range all[s.from:s.to] {
 			kept = append(binary.LittleEndian.AppendUint32(kept, uint32(len(text))), text...)
 		}
 	}
-	return kept, t.limits.ofAll(t, kept, length(stay))
+	return kept, t.limits.ofAll(t, kept[len(levels):], length(stay))
 }
 
 func byCode(e parquet.Encoding) bool {
@@ -411,18 +410,19 @@ func (t *taking) finish() (column, error) {
 	} else if flags && t.limit {
 		t.limits.ofFlags(t.values)
 	}
-	codec, err := compress.GetCodec(compress.Codecs.Zstd)
-	if err != nil {
-		return column{}, err
+	var codec compress.Codec
+	if t.codec != compress.Codecs.Uncompressed {
+		var err error
+		if codec, err = compress.GetCodec(t.codec); err != nil {
+			return column{}, err
+		}
 	}
-	var body []byte
 	for _, raw := range t.values {
-		body = append(body[:0], raw.levels...)
+		body := raw.data
 		switch {
 		case byCode(raw.encoding):
 			body = appendHybrid(append(body, byte(width)), raw.codes, width)
 		case !flags:
-			body = append(body, raw.data...)
 		case raw.encoding == parquet.Encodings.Plain:
 			body = appendPacked(body, raw.codes, 1)
 		default:
@@ -431,7 +431,9 @@ func (t *taking) finish() (column, error) {
 			binary.LittleEndian.PutUint32(body[at:], uint32(len(body)-at-4))
 		}
 		p := page{rows: raw.rows, encoding: raw.encoding, size: len(body)}
-		if len(body) > 0 {
+		if codec == nil {
+			p.data = body
+		} else if len(body) > 0 {
 			p.data = codec.EncodeLevel(make([]byte, 0, codec.CompressBound(int64(len(body)))), body, Level)
 		}
 		t.pages = append(t.pages, p)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
-	"github.com/apache/arrow-go/v18/parquet/compress"
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/metadata"
 	"github.com/apache/arrow-go/v18/parquet/schema"
@@ -109,7 +108,10 @@ func (w *Writer) Write(g *Group) error {
 
 func (w *Writer) write(c column, i int, meta *metadata.ColumnChunkMetaDataBuilder) error {
 	of := w.schema.Column(i)
-	pager, err := file.NewPageWriter(&w.to, compress.Codecs.Zstd, Level, meta, w.groups, int16(i), memory.DefaultAllocator, false, nil, nil)
+	if c.codec != w.props.CompressionFor(of.Path()) {
+		return fmt.Errorf("it was compressed as %v for another file", c.codec)
+	}
+	pager, err := file.NewPageWriter(&w.to, c.codec, Level, meta, w.groups, int16(i), memory.DefaultAllocator, false, nil, nil)
 	if err != nil {
 		return err
 	}
