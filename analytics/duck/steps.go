@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"meguri/pseudonymize/lake"
@@ -61,8 +59,8 @@ func (e *Engine) arrivals(ctx context.Context, m lake.Manifest, paths []string) 
 	files := m.Table("payments")
 	snapshots := make([]int64, len(paths))
 	for i, f := range files {
-		snapshots[i], err = strconv.ParseInt(strings.TrimSuffix(path.Base(f.Path), ".parquet"), 10, 64)
-		if err != nil {
+		named := false
+		if snapshots[i], named = f.Snapshot(); !named {
 			return nil, fmt.Errorf("the lake's file %s is not named by its snapshot", f.Path)
 		}
 	}

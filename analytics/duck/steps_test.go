@@ -1,9 +1,12 @@
 package duck_test
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"meguri/analytics"
 	"meguri/analytics/duck"
@@ -81,4 +84,40 @@ func stepping(t *testing.T, l *lake.Lake) *duck.Engine {
 		}
 	})
 	return e
+}
+
+// IC-9: an erasure leaves files of another name, of row groups as they were. What
+// they tell is what there is without the person, stepped or not.
+func TestStep_AfterAnErasure(t *testing.T) {
+	const persons, each = 7000, 10 // one large row group
+	var text strings.Builder
+	for i := range persons * each {
+		fmt.Fprintf(&text, "pay r%d r%d - p%d s1 100 2024-06-03T10:00 cafe female 20-29\n", i, i, i%persons)
+	}
+	l := lakeOf(t, text.String()+"commit\npay x x - p7 s1 5 2024-06-04T10:00 cafe female 20-29\ncommit\n")
+	follower := stepping(t, l)
+	w, err := l.Begin("132047")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Abort() // it does nothing after Commit
+	gone := make([]byte, 16)
+	copy(gone, "p5")
+	files := w.Base().Table("payments")
+	n, err := w.Rewrite(t.Context(), "payments", lakeSchema(), files, func(f lake.File) ([]int64, error) {
+		return l.Find(t.Context(), f, "person_token", 16, func(v []byte) bool { return bytes.Equal(v, gone) })
+	})
+	if err != nil || n != each {
+		t.Fatalf("%d rows went, %v", n, err)
+	}
+	m, err := w.Commit(lake.Commit{At: time.Date(2024, 9, 2, 0, 0, 0, 0, time.UTC), Erases: true})
+	if err != nil || !slices.ContainsFunc(m.Files, func(f lake.File) bool { return strings.Contains(f.Path, "carried") }) {
+		t.Fatalf("%v, %v", m.Files, err)
+	}
+	for name, e := range map[string]*duck.Engine{"opened now": stepping(t, l), "that follows the lake": follower, "without steps": open(t, l)} {
+		table, err := e.Run(t.Context(), analytics.Query{Metric: "M01a", From: "2024-06-01", To: "2024-06-30"})
+		if err != nil || len(table.Cells) != 1 || table.Cells[0].Values[0] != 100*each*(persons-1)+5 {
+			t.Errorf("%s: got %v, %v", name, table.Cells, err)
+		}
+	}
 }

@@ -194,7 +194,7 @@ func (p *program) evidence(all []ingest.Processed, m lake.Manifest) error {
 	for _, done := range all {
 		var files []evidence.File
 		for _, f := range m.Files {
-			if f.Table == done.Policy.Dataset+"s" && filepath.Base(f.Path) == fmt.Sprintf("%06d.parquet", m.Snapshot) {
+			if n, _ := f.Snapshot(); n == m.Snapshot && f.Table == done.Policy.Dataset+"s" {
 				files = append(files, evidence.File{Path: f.Path, Rows: f.Rows, SHA256: f.SHA256})
 			}
 		}

@@ -9,7 +9,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -23,6 +25,14 @@ type File struct {
 	Rows   int64  `json:"rows"`
 	Bytes  int64  `json:"bytes"`
 	SHA256 string `json:"sha256"`
+}
+
+// Snapshot is the number of the snapshot that a file was written for, by its
+// name; false for a file that is not named so.
+func (f File) Snapshot() (int64, bool) {
+	number, _, _ := strings.Cut(strings.TrimSuffix(path.Base(f.Path), ".parquet"), "-")
+	n, err := strconv.ParseInt(number, 10, 64)
+	return n, err == nil
 }
 
 // Held names a file of the personal plane with rows of segments that are in, but
