@@ -93,8 +93,15 @@ func TestRewrite_TakesWhatOthersWrote(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := begin(t, l)
-	if _, err := run.Rewrite(t.Context(), "payments", schema, m.Files, func(lake.File) ([]int64, error) { return []int64{1}, nil }); err != nil {
+	second := payment(2, day(2026, 3, 2)).Token
+	_, err = run.Rewrite(t.Context(), "payments", schema, m.Files, func(f lake.File) ([]int64, error) {
+		return l.Find(t.Context(), f, "token", len(second), func(v []byte) bool { return string(v) == second })
+	})
+	if err != nil {
 		t.Fatal(err)
+	}
+	if _, err := l.Find(t.Context(), m.Files[0], "another_token", len(second), nil); !errors.Is(err, lake.ErrChanged) {
+		t.Errorf("a column that is not there: %v", err)
 	}
 	if _, err := run.Commit(lake.Commit{At: now, Erases: true}); err != nil { // with it goes the other's file
 		t.Fatal(err)

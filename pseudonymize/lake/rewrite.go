@@ -157,6 +157,9 @@ func (l *Lake) find(ctx context.Context, f File, column string, width int, is fu
 			return nil, err
 		}
 		here, err := pages.Find(r.Reader, group, at, is)
+		if errors.Is(err, errors.ErrUnsupported) { // another program wrote it
+			here, err = r.find(ctx, group, at, is)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -166,6 +169,25 @@ func (l *Lake) find(ctx context.Context, f File, column string, width int, is fu
 		first += r.RowGroup(group).NumRows()
 	}
 	return places, nil
+}
+
+// find is pages.Find by way of values.
+func (r *reader) find(ctx context.Context, group, column int, is func(value []byte) bool) (places []int64, err error) {
+	before := int64(0)
+	err = r.read(ctx, []int{column}, group, func(batch arrow.RecordBatch) error {
+		values, ok := batch.Column(0).(*array.FixedSizeBinary)
+		if !ok {
+			return fmt.Errorf("%w: a column has another type", ErrChanged)
+		}
+		for i := range values.Len() {
+			if values.IsValid(i) && is(values.Value(i)) {
+				places = append(places, before+int64(i))
+			}
+		}
+		before += batch.NumRows()
+		return nil
+	})
+	return places, err
 }
 
 // Rewrite has the rows of files stand in new files of their months, but for

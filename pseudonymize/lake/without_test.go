@@ -3,6 +3,7 @@ package lake_test
 import (
 	"cmp"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet/compress"
+	"github.com/apache/arrow-go/v18/parquet/file"
 	"pgregory.net/rapid"
 
 	"meguri/pseudonymize/lake"
@@ -163,5 +166,40 @@ func TestRewrite_KeepsTheOrderOfLargeGroups(t *testing.T) {
 	}
 	if sum != want || got != rows-dropped || groups != 2 {
 		t.Errorf("%d rows in %d groups add up to %d, want %d", got, groups, sum, want)
+	}
+}
+
+// Pseudonyms that no two rows share lie as they are: compression makes nothing of
+// them. Those of persons, who come back, are compressed like all else.
+func TestWrite_CompressesWhatRepeats(t *testing.T) {
+	l := lake.Open(t.TempDir())
+	w := begin(t, l)
+	schema := columnsOf("payments", false)
+	batch, _ := rowsOf(t, rand.New(rand.NewPCG(3, 3)), schema, 50, nil)
+	table, err := w.Table("payments", schema)
+	if err == nil {
+		err = table.Write(batch)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range l.Paths(commit(t, w, 1), "payments") {
+		r, err := file.OpenParquetFile(path, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range r.MetaData().Schema.NumColumns() {
+			name := r.MetaData().Schema.Column(i).Name()
+			chunk, err := r.MetaData().RowGroup(0).ColumnChunk(i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bare := chunk.Compression() == compress.Codecs.Uncompressed; bare != (name == "event_token" || name == "payment_token") {
+				t.Errorf("column %s is compressed as %v", name, chunk.Compression())
+			}
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

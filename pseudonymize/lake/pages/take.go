@@ -406,7 +406,7 @@ func (t *taking) finish() (column, error) {
 	flags := t.of.PhysicalType() == parquet.Types.Boolean
 	width := 1
 	if t.coded {
-		width = t.leave()
+		width = t.shrink()
 	} else if flags && t.limit {
 		t.limits.ofFlags(t.values)
 	}
@@ -441,9 +441,9 @@ func (t *taking) finish() (column, error) {
 	return t.column, nil
 }
 
-// leave has the dictionary lose the words that no row has any more, and returns
+// shrink has the dictionary lose the words that no row has any more, and returns
 // how many bits a code has.
-func (t *taking) leave() int {
+func (t *taking) shrink() int {
 	as := make([]uint32, len(t.words)) // the new code and one
 	for _, raw := range t.values {
 		for _, code := range raw.codes {

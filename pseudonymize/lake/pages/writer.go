@@ -2,6 +2,7 @@ package pages
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -132,7 +133,7 @@ func (w *Writer) write(c column, i int, meta *metadata.ColumnChunkMetaDataBuilde
 		stats := metadata.EncodedStatistics{Signed: of.SortOrder() == schema.SortSIGNED}
 		stats.SetNullCount(c.nulls)
 		if c.limits.known {
-			stats.SetMin(c.limits.low).SetMax(c.limits.high)
+			stats.SetMin(bytes.Clone(c.limits.low)).SetMax(bytes.Clone(c.limits.high)) // the footer keeps them, and no page with them
 			stats.ApplyStatSizeLimits(int(w.props.MaxStatsSizeFor(of.Path())))
 		}
 		meta.SetStats(stats)
