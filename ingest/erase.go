@@ -139,7 +139,7 @@ func (e *Eraser) search(ctx context.Context, x Erasure) (*search, error) {
 	}
 	known, hits := map[string]bool{}, make([]hit, len(now.Files))
 	g, present := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
+	g.SetLimit(2 * runtime.GOMAXPROCS(0)) // while some wait for the disk, there are others
 	for i, f := range now.Files {
 		known[f.Path] = true
 		g.Go(func() (err error) {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
 
@@ -476,11 +477,11 @@ func (l *Lake) forget(m Manifest) error {
 
 // expire removes the manifests that are due, but for the present one, and the
 // files that only they name.
-func (l *Lake) expire(all []Manifest, due func(Manifest) bool) ([]File, error) {
+func (l *Lake) expire(all []Manifest, over func(Manifest) bool) ([]File, error) {
 	stay := map[string]bool{}
 	var old []Manifest
 	for i, m := range all {
-		if i < len(all)-1 && due(m) {
+		if i < len(all)-1 && over(m) {
 			old = append(old, m)
 			continue
 		}
@@ -488,21 +489,37 @@ func (l *Lake) expire(all []Manifest, due func(Manifest) bool) ([]File, error) {
 			stay[f.Path] = true
 		}
 	}
-	var gone []File
+	var due []File
 	for _, m := range old {
 		for _, f := range m.Files {
-			if stay[f.Path] {
-				continue
+			if !stay[f.Path] {
+				stay[f.Path] = true // once is enough
+				due = append(due, f)
 			}
-			stay[f.Path] = true // once is enough
-			switch err := os.Remove(l.path(f)); {
-			case err == nil:
-				gone = append(gone, f)
-			case !errors.Is(err, fs.ErrNotExist):
-				return gone, fmt.Errorf("expire lake: %w", err)
+		}
+	}
+	were := make([]bool, len(due))
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0)) // a large file takes its time to go
+	for i, f := range due {
+		g.Go(func() error {
+			err := os.Remove(l.path(f))
+			if were[i] = err == nil; err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
 			}
 			_ = os.Remove(filepath.Dir(l.path(f))) // the month's folder, if nothing else is in it
+			return nil
+		})
+	}
+	err := g.Wait()
+	var gone []File
+	for i, f := range due {
+		if were[i] {
+			gone = append(gone, f)
 		}
+	}
+	if err != nil {
+		return gone, fmt.Errorf("expire lake: %w", err)
 	}
 	for _, m := range old { // last, so that a file without a manifest is always somebody else's
 		if err := os.Remove(l.snapshotPath(m.Snapshot)); err != nil {

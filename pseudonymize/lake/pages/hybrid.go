@@ -55,6 +55,15 @@ func readHybrid(dst []uint32, src []byte, width, n int) ([]uint32, error) {
 	return dst, nil
 }
 
+// oneRun tells whether n numbers of one bit are all the same.
+func oneRun(src []byte, n int) (value uint32, is bool) {
+	header, size := binary.Uvarint(src)
+	if size <= 0 || header&1 != 0 || header>>1 < uint64(n) || len(src) == size || src[size] > 1 {
+		return 0, false
+	}
+	return uint32(src[size]), true
+}
+
 // readPacked appends n numbers that lie bit beside bit.
 func readPacked(dst []uint32, src []byte, width, n int) ([]uint32, error) {
 	if (n*width+7)/8 > len(src) {
@@ -77,25 +86,23 @@ func readPacked(dst []uint32, src []byte, width, n int) ([]uint32, error) {
 	return dst, nil
 }
 
-// leastRun is from how many on equal numbers are a run.
-const leastRun = 8
-
-// appendHybrid writes numbers. Packed groups are of eight, so that a run begins
-// where the group before it is full.
+// appendHybrid writes numbers. A run begins where eight are one number: packed
+// groups are of eight, and nearly all that are no run differ at once.
 func appendHybrid(dst []byte, values []uint32, width int) []byte {
 	packed := 0 // where the numbers begin that are not written yet
-	for i := 0; i < len(values); {
-		end := i + 1
-		for end < len(values) && values[end] == values[i] {
+	for i := 0; i+8 <= len(values); {
+		v := values[i]
+		if values[i+1] != v || values[i+2] != v || values[i+3] != v || values[i+4] != v || values[i+5] != v || values[i+6] != v || values[i+7] != v {
+			i += 8
+			continue
+		}
+		end := i + 8
+		for end < len(values) && values[end] == v {
 			end++
 		}
-		begin := i + (8-(i-packed)%8)%8
-		if end-begin >= leastRun {
-			dst = appendGroups(dst, values[packed:begin], width)
-			dst = appendRun(dst, values[i], end-begin, width)
-			packed = end
-		}
-		i = end
+		dst = appendGroups(dst, values[packed:i], width)
+		dst = appendRun(dst, v, end-i, width)
+		packed, i = end, end
 	}
 	return appendGroups(dst, values[packed:], width)
 }

@@ -169,7 +169,7 @@ func Find(r *file.Reader, group, i int, is func(value []byte) bool) (places []in
 			return err
 		}
 		for row := range int(p.NumValues()) {
-			if levels != nil && levels[row] == 0 {
+			if !levels.has(row) {
 				continue
 			}
 			if len(data) < t.width {
@@ -276,8 +276,8 @@ func (t *taking) takePage(p *file.DataPageV1, stay []stretch) error {
 		return err
 	}
 	values := int(p.NumValues()) // how many the page has
-	if levels != nil {
-		raw.data, values, stay = t.takeLevels(levels, stay)
+	if t.of.MaxDefinitionLevel() > 0 {
+		raw.data, values, stay = t.takeLevels(levels, values, stay)
 	}
 	switch {
 	case byCode(raw.encoding):
@@ -312,43 +312,65 @@ func (t *taking) takePage(p *file.DataPageV1, stay []stretch) error {
 	return err
 }
 
-// levels tell which rows of a page have a value, and data are the values; nil
-// levels mean that all have one.
-func (t *taking) levels(p *file.DataPageV1) (levels []uint32, data []byte, err error) {
-	data = p.Data()
-	if t.of.MaxDefinitionLevel() == 0 {
-		return nil, data, nil
-	}
-	if p.DefinitionLevelEncoding() != parquet.Encodings.RLE {
-		return nil, nil, fmt.Errorf("%w: levels as %v", errors.ErrUnsupported, p.DefinitionLevelEncoding())
-	}
-	if len(data) < 4 || uint64(len(data)-4) < uint64(binary.LittleEndian.Uint32(data)) {
-		return nil, nil, errHybrid
-	}
-	end := 4 + int(binary.LittleEndian.Uint32(data))
-	n := int(p.NumValues())
-	levels, err = readHybrid(make([]uint32, 0, n), data[4:end], 1, n)
-	return levels, data[end:], err
+// levels tell which rows of a page have a value.
+type levels struct {
+	each []uint32 // of every row; nil where all are one
+	one  uint32
 }
 
-// takeLevels says which rows that stay have a value, how many values there are,
-// and which of them stay.
-func (t *taking) takeLevels(levels []uint32, stay []stretch) (page []byte, values int, valuesStay []stretch) {
-	kept := make([]uint32, 0, len(levels))
-	at := 0
-	for _, s := range stay {
-		values += present(levels[at:s.from])
-		n := present(levels[s.from:s.to])
-		if n > 0 {
-			valuesStay = append(valuesStay, stretch{values, values + n})
-		}
-		values += n
-		t.nulls += int64(s.to - s.from - n)
-		kept = append(kept, levels[s.from:s.to]...)
-		at = s.to
+func (l levels) has(row int) bool {
+	if l.each == nil {
+		return l.one == 1
 	}
-	values += present(levels[at:])
-	page = appendHybrid(make([]byte, 4, 16), kept, 1)
+	return l.each[row] == 1
+}
+
+// levels are those of a page, and data its values.
+func (t *taking) levels(p *file.DataPageV1) (l levels, data []byte, err error) {
+	data = p.Data()
+	if t.of.MaxDefinitionLevel() == 0 {
+		return levels{one: 1}, data, nil
+	}
+	if p.DefinitionLevelEncoding() != parquet.Encodings.RLE {
+		return l, nil, fmt.Errorf("%w: levels as %v", errors.ErrUnsupported, p.DefinitionLevelEncoding())
+	}
+	if len(data) < 4 || uint64(len(data)-4) < uint64(binary.LittleEndian.Uint32(data)) {
+		return l, nil, errHybrid
+	}
+	end := 4 + int(binary.LittleEndian.Uint32(data))
+	n, is := int(p.NumValues()), false
+	if l.one, is = oneRun(data[4:end], n); !is {
+		l.each, err = readHybrid(make([]uint32, 0, n), data[4:end], 1, n)
+	}
+	return l, data[end:], err
+}
+
+// takeLevels says which of n rows that stay have a value, how many values there
+// are, and which of them stay.
+func (t *taking) takeLevels(l levels, n int, stay []stretch) (page []byte, values int, valuesStay []stretch) {
+	page = make([]byte, 4, 16)
+	if l.each == nil {
+		page = appendRun(page, l.one, length(stay), 1)
+		if values, valuesStay = n, stay; l.one == 0 {
+			values, valuesStay = 0, nil
+			t.nulls += int64(length(stay))
+		}
+	} else {
+		kept, at := make([]uint32, 0, n), 0
+		for _, s := range stay {
+			values += present(l.each[at:s.from])
+			n := present(l.each[s.from:s.to])
+			if n > 0 {
+				valuesStay = append(valuesStay, stretch{values, values + n})
+			}
+			values += n
+			t.nulls += int64(s.to - s.from - n)
+			kept = append(kept, l.each[s.from:s.to]...)
+			at = s.to
+		}
+		values += present(l.each[at:])
+		page = appendHybrid(page, kept, 1)
+	}
 	binary.LittleEndian.PutUint32(page, uint32(len(page)-4))
 	return page, values, valuesStay
 }
@@ -441,15 +463,26 @@ func (t *taking) finish() (column, error) {
 	return t.column, nil
 }
 
+// mark sets as of each word that a row has, until it is known that none is left.
+func (t *taking) mark(as []uint32) {
+	unseen := len(as)
+	for _, raw := range t.values {
+		for _, code := range raw.codes {
+			if as[code] == 0 {
+				as[code] = 1
+				if unseen--; unseen == 0 {
+					return
+				}
+			}
+		}
+	}
+}
+
 // shrink has the dictionary lose the words that no row has any more, and returns
 // how many bits a code has.
 func (t *taking) shrink() int {
 	as := make([]uint32, len(t.words)) // the new code and one
-	for _, raw := range t.values {
-		for _, code := range raw.codes {
-			as[code] = 1
-		}
-	}
+	t.mark(as)
 	n := uint32(0)
 	for word, used := range as {
 		if used == 0 {
