@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
@@ -108,6 +110,54 @@ func TestRewrite_TakesWhatOthersWrote(t *testing.T) {
 	}
 	if got, want := content(t, l), sorted([]row{payment(1, day(2026, 3, 1)), payment(3, day(2026, 3, 3))}); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// A row group of theirs may be larger than ours.
+func TestRewrite_TakesLargerGroups(t *testing.T) {
+	l := lake.Open(t.TempDir())
+	m := run(t, l, 1, payment(1, day(2026, 3, 1)))
+	schema, err := l.SchemaOf(m.Files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = lake.RowGroup + 5
+	b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
+	defer b.Release()
+	err = l.Read(t.Context(), m.Files[0], nil, func(one arrow.RecordBatch) error {
+		for range n {
+			for i, c := range one.Columns() {
+				if err := b.Field(i).AppendValueFromString(c.ValueStr(0)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := b.NewRecordBatch()
+	var other bytes.Buffer
+	w, err := pqarrow.NewFileWriter(schema, &other, parquet.NewWriterProperties(parquet.WithDataPageVersion(parquet.DataPageV2), parquet.WithMaxRowGroupLength(n)),
+		pqarrow.NewArrowWriterProperties(pqarrow.WithStoreSchema()))
+	if err == nil {
+		m.Files[0].Rows = n
+		err = errors.Join(w.Write(rows), w.Close(), os.WriteFile(l.Paths(m, "payments")[0], other.Bytes(), 0o600))
+	}
+	m.Files[0].Bytes = int64(other.Len())
+	text, terr := m.Text()
+	if err := errors.Join(err, terr, os.WriteFile(filepath.Join(l.Dir(), "manifest.json"), text, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	run := begin(t, l)
+	gone := []int64{0, lake.RowGroup - 1, lake.RowGroup, n - 1}
+	if _, err := run.Rewrite(t.Context(), "payments", schema, m.Files, func(lake.File) ([]int64, error) { return gone, nil }); err != nil {
+		t.Fatal(err)
+	}
+	after, err := run.Commit(lake.Commit{At: now, Erases: true})
+	if err != nil || after.Rows("payments") != n-int64(len(gone)) {
+		t.Errorf("%d rows stay, %v", after.Rows("payments"), err)
 	}
 }
 

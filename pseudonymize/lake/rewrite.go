@@ -264,7 +264,7 @@ func (t *TableWriter) rewrite(ctx context.Context, f File, gone []int64) error {
 	var small, strange []left                     // what is gathered, since it is small or was not written by us
 	slots := make(chan struct{}, 2*cap(t.w.work)) // while some wait for the disk, there are others
 	queue := make(chan chan carried, cap(slots))
-	work, ctx := errgroup.WithContext(ctx)
+	work, going := errgroup.WithContext(ctx)
 	work.Go(func() error {
 		defer close(queue)
 		first := int64(0)
@@ -282,8 +282,8 @@ func (t *TableWriter) rewrite(ctx context.Context, f File, gone []int64) error {
 			}
 			select {
 			case slots <- struct{}{}:
-			case <-ctx.Done():
-				return ctx.Err()
+			case <-going.Done():
+				return going.Err()
 			}
 			made := make(chan carried, 1)
 			work.Go(func() error {
@@ -294,8 +294,8 @@ func (t *TableWriter) rewrite(ctx context.Context, f File, gone []int64) error {
 			})
 			select {
 			case queue <- made:
-			case <-ctx.Done():
-				return ctx.Err()
+			case <-going.Done():
+				return going.Err()
 			}
 		}
 		return nil
@@ -314,8 +314,8 @@ func (t *TableWriter) rewrite(ctx context.Context, f File, gone []int64) error {
 						return err
 					}
 				}
-			case <-ctx.Done():
-				return ctx.Err()
+			case <-going.Done():
+				return going.Err()
 			}
 		}
 		return nil
@@ -324,11 +324,14 @@ func (t *TableWriter) rewrite(ctx context.Context, f File, gone []int64) error {
 		return err
 	}
 	for _, r := range append(small, strange...) {
-		err := source.read(context.WithoutCancel(ctx), nil, r.group, func(batch arrow.RecordBatch) error {
-			rows, err := without(conform(batch, t.schema), r.gone)
+		first := int64(0)
+		err := source.read(ctx, nil, r.group, func(batch arrow.RecordBatch) error {
+			n, _ := slices.BinarySearch(r.gone, first+batch.NumRows())
+			rows, err := without(conform(batch, t.schema), r.gone[:n], first)
 			if err != nil {
 				return err
 			}
+			r.gone, first = r.gone[n:], first+batch.NumRows()
 			defer rows.Release()
 			return t.add(partition{f.City, f.Month}, rows, nil)
 		})
@@ -368,15 +371,16 @@ func (t *TableWriter) carry(at partition, source *reader, g *pages.Group) error 
 	return nil
 }
 
-// without is a batch without the rows at places.
-func without(whole arrow.RecordBatch, places []int64) (arrow.RecordBatch, error) {
+// without is a batch without the rows at places, which are counted from before
+// its first row.
+func without(whole arrow.RecordBatch, places []int64, first int64) (arrow.RecordBatch, error) {
 	if len(places) == 0 {
 		return whole, nil
 	}
 	defer whole.Release()
 	gone := make([]bool, whole.NumRows())
 	for _, i := range places {
-		gone[i] = true
+		gone[i-first] = true
 	}
 	return Without(whole.Schema(), []arrow.RecordBatch{whole}, [][]bool{gone})
 }
