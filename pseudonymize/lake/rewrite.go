@@ -15,7 +15,6 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
-	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"golang.org/x/sync/errgroup"
@@ -71,14 +70,6 @@ func (r *reader) read(ctx context.Context, columns []int, group int, fn func(arr
 		}
 	}
 	return rows.Err()
-}
-
-// without makes a row group without the rows at places.
-func (r *reader) without(group int, places []int64, props *parquet.WriterProperties) (*pages.Group, error) {
-	if len(places) == 0 {
-		return pages.Copy(r.Reader, r.file, group)
-	}
-	return pages.Take(r.Reader, group, places, props)
 }
 
 // Read calls fn with the rows of a file, row group by row group. Columns may
@@ -288,7 +279,7 @@ func (t *TableWriter) rewrite(ctx context.Context, f File, gone []int64) error {
 			made := make(chan carried, 1)
 			work.Go(func() error {
 				defer func() { <-slots }()
-				g, err := source.without(group, here, props)
+				g, err := pages.Take(source.Reader, source.file, group, here, props)
 				made <- carried{left{group, here}, g, err}
 				return nil
 			})

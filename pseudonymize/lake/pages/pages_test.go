@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -148,10 +149,7 @@ func rewritten(t testing.TB, data []byte, places []int64) []byte {
 			here = append(here, places[0]-first)
 		}
 		first += r.RowGroup(group).NumRows()
-		g, err := pages.Take(r, group, here, props())
-		if len(here) == 0 {
-			g, err = pages.Copy(r, bytes.NewReader(data), group)
-		}
+		g, err := pages.Take(r, bytes.NewReader(data), group, here, props())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -201,9 +199,22 @@ func TestTake_Property(t *testing.T) {
 	})
 }
 
+// IC-9: a writer may give every group the words of all its rows. A word of a row
+// that goes is then to go from the groups too that have no such row.
+func TestTake_LeavesNoWordOfAnotherGroup(t *testing.T) {
+	batch := rows(t, arrow.NewSchema(columns[:2], nil), 200, 1, 300, 0)
+	data := written(t, batch, 100)
+	before := opened(t, data)
+	if all, _ := words(t, before, 1, 0); len(all) != 200 {
+		t.Fatalf("the second group has %d words, want those of both", len(all))
+	}
+	got := rewritten(t, data, []int64{0})
+	tellsOf(t, got, lines(t, got))
+}
+
 // tellsOf holds a file's footer and dictionaries against a file of the same rows
 // that the usual writer made.
-func tellsOf(t *rapid.T, data []byte, lines []string) {
+func tellsOf(t rapid.TB, data []byte, lines []string) {
 	r, err := file.NewParquetReader(bytes.NewReader(data))
 	if err != nil {
 		t.Fatal(err)
@@ -222,6 +233,8 @@ func tellsOf(t *rapid.T, data []byte, lines []string) {
 		}
 		rows.Next()
 		batch := rows.RecordBatch()
+		here := lines[:batch.NumRows()]
+		lines = lines[batch.NumRows():]
 		var again bytes.Buffer
 		w, err := pqarrow.NewFileWriter(batch.Schema(), &again, props(), pqarrow.NewArrowWriterProperties(pqarrow.WithStoreSchema()))
 		if err == nil {
@@ -241,8 +254,8 @@ func tellsOf(t *rapid.T, data []byte, lines []string) {
 			}
 			words, of := words(t, r, group, i)
 			for _, w := range words {
-				if of.Physical == parquet.Types.ByteArray && !slices.ContainsFunc(lines, func(l string) bool { return bytes.Contains([]byte(l), w) }) {
-					t.Fatalf("the word %q is there, and no row has it", w)
+				if of.Physical == parquet.Types.ByteArray && !slices.ContainsFunc(here, func(l string) bool { return strings.Contains(l+"|", "|"+string(w)+"|") }) {
+					t.Fatalf("column %s of group %d has the word %q, and no row has it", name, group, w)
 				}
 			}
 		}
@@ -250,7 +263,7 @@ func tellsOf(t *rapid.T, data []byte, lines []string) {
 	}
 }
 
-func statistics(t *rapid.T, r *file.Reader, group, i int) string {
+func statistics(t rapid.TB, r *file.Reader, group, i int) string {
 	chunk, err := r.MetaData().RowGroup(group).ColumnChunk(i)
 	if err != nil {
 		t.Fatal(err)
@@ -271,7 +284,7 @@ func statistics(t *rapid.T, r *file.Reader, group, i int) string {
 
 type of struct{ Physical parquet.Type }
 
-func words(t *rapid.T, r *file.Reader, group, i int) (all [][]byte, _ of) {
+func words(t rapid.TB, r *file.Reader, group, i int) (all [][]byte, _ of) {
 	pages, err := r.RowGroup(group).GetColumnPageReader(i)
 	if err != nil {
 		t.Fatal(err)
@@ -337,13 +350,13 @@ func TestTake_RefusesWhatTheLakeHasNot(t *testing.T) {
 			parquet.WithEncoding(parquet.Encodings.DeltaBinaryPacked)),
 		"a list": written(t, list.NewRecordBatch(), 10),
 	} {
-		if _, err := pages.Take(opened(t, data), 0, []int64{0}, props()); !errors.Is(err, errors.ErrUnsupported) {
+		if _, err := pages.Take(opened(t, data), bytes.NewReader(data), 0, []int64{0}, props()); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
 	data := written(t, rows(t, flat, 10, 1, 5, 0), 10)
 	for _, places := range [][]int64{{10}, {-1}, {3, 3}, {4, 2}} {
-		if _, err := pages.Take(opened(t, data), 0, places, props()); err == nil {
+		if _, err := pages.Take(opened(t, data), bytes.NewReader(data), 0, places, props()); err == nil {
 			t.Errorf("places %v were taken", places)
 		}
 	}
@@ -360,7 +373,7 @@ func TestTake_SaysWhatIsBroken(t *testing.T) {
 			for i := range 12 {
 				broken[offset+int64(i)] ^= bit
 			}
-			g, err := pages.Take(opened(t, broken), 0, []int64{1}, props())
+			g, err := pages.Take(opened(t, broken), bytes.NewReader(broken), 0, []int64{1}, props())
 			if err == nil && g.Rows() != 1999 {
 				t.Errorf("at %d: %d rows", offset, g.Rows())
 			}
@@ -386,7 +399,7 @@ func BenchmarkTake(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := pages.Take(r, 0, places, props()); err != nil {
+		if _, err := pages.Take(r, nil, 0, places, props()); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math/bits"
 	"slices"
 
@@ -49,8 +50,10 @@ type page struct {
 type stretch struct{ from, to int }
 
 // Take reads a row group without the rows at places, which ascend, and compresses
-// it as a file with such properties is.
-func Take(r *file.Reader, group int, places []int64, props *parquet.WriterProperties) (*Group, error) {
+// it as a file with such properties is. Where no row goes, columns are copied as
+// they lie in source, which is the file of r, but for those whose dictionary has a
+// word that no row has: it may be of a row of another group.
+func Take(r *file.Reader, source io.ReaderAt, group int, places []int64, props *parquet.WriterProperties) (*Group, error) {
 	rows := int(r.RowGroup(group).NumRows())
 	stay := make([]stretch, 0, len(places)+1)
 	from := 0
@@ -68,7 +71,18 @@ func Take(r *file.Reader, group int, places []int64, props *parquet.WriterProper
 	}
 	g := &Group{rows: rows - len(places)}
 	for i := range r.MetaData().Schema.NumColumns() {
-		c, err := takeColumn(r, group, i, stay, props)
+		var c column
+		whole, err := len(places) == 0, error(nil)
+		if whole {
+			whole, err = needsAllWords(r, group, i)
+		}
+		switch {
+		case err != nil:
+		case whole:
+			c, err = copyColumn(r, source, group, i)
+		default:
+			c, err = takeColumn(r, group, i, stay, props)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("row group %d, column %s: %w", group, r.MetaData().Schema.Column(i).Path(), err)
 		}
@@ -76,6 +90,46 @@ func Take(r *file.Reader, group int, places []int64, props *parquet.WriterProper
 	}
 	return g, nil
 }
+
+// needsAllWords tells whether each word of a column's dictionary, if it has one,
+// is of one of its rows. It reads pages until it knows.
+func needsAllWords(r *file.Reader, group, i int) (bool, error) {
+	if begin := r.MetaData().RowGroups[group].Columns[i].MetaData.DictionaryPageOffset; begin == nil || *begin == 0 {
+		return true, nil
+	}
+	t := taking{of: r.MetaData().Schema.Column(i)}
+	var err error
+	if t.width, err = widthOf(t.of); err != nil {
+		return false, err
+	}
+	var seen []uint32
+	unseen := 0
+	err = eachPage(r, group, i, func(p *file.DictionaryPage) error {
+		err := t.takeWords(p)
+		seen, unseen = make([]uint32, len(t.words)), len(t.words)
+		return err
+	}, func(p *file.DataPageV1, _ int) error {
+		if unseen == 0 {
+			return errEnough
+		}
+		if !byCode(parquet.Encoding(p.Encoding())) {
+			return nil
+		}
+		l, data, err := t.levels(p)
+		if err != nil {
+			return err
+		}
+		codes, err := t.codes(data, l.values(int(p.NumValues())))
+		unseen -= mark(seen, codes, unseen)
+		return err
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return unseen == 0, err
+}
+
+var errEnough = errors.New("enough pages were read")
 
 // taking is what a column is taken with.
 type taking struct {
@@ -281,17 +335,7 @@ func (t *taking) takePage(p *file.DataPageV1, stay []stretch) error {
 	}
 	switch {
 	case byCode(raw.encoding):
-		if values > 0 {
-			if len(data) == 0 {
-				return errHybrid
-			}
-			raw.codes, err = readHybrid(make([]uint32, 0, values), data[1:], int(data[0]), values)
-		}
-		for _, code := range raw.codes {
-			if int(code) >= len(t.words) {
-				return errors.New("a page has a code beyond its dictionary")
-			}
-		}
+		raw.codes, err = t.codes(data, values)
 		raw.codes = only(raw.codes, stay)
 	case t.of.PhysicalType() == parquet.Types.Boolean && raw.encoding == parquet.Encodings.Plain:
 		raw.codes, err = readPacked(make([]uint32, 0, values), data, 1, values)
@@ -312,6 +356,23 @@ func (t *taking) takePage(p *file.DataPageV1, stay []stretch) error {
 	return err
 }
 
+// codes are those of the n values of a page.
+func (t *taking) codes(data []byte, n int) ([]uint32, error) {
+	if n == 0 {
+		return nil, nil
+	}
+	if len(data) == 0 {
+		return nil, errHybrid
+	}
+	codes, err := readHybrid(make([]uint32, 0, n), data[1:], int(data[0]), n)
+	for _, code := range codes {
+		if int(code) >= len(t.words) {
+			return nil, errors.New("a page has a code beyond its dictionary")
+		}
+	}
+	return codes, err
+}
+
 // levels tell which rows of a page have a value.
 type levels struct {
 	each []uint32 // of every row; nil where all are one
@@ -323,6 +384,17 @@ func (l levels) has(row int) bool {
 		return l.one == 1
 	}
 	return l.each[row] == 1
+}
+
+// values is how many of n rows have one.
+func (l levels) values(n int) int {
+	switch {
+	case l.each != nil:
+		return present(l.each)
+	case l.one == 0:
+		return 0
+	}
+	return n
 }
 
 // levels are those of a page, and data its values.
@@ -463,26 +535,30 @@ func (t *taking) finish() (column, error) {
 	return t.column, nil
 }
 
-// mark sets as of each word that a row has, until it is known that none is left.
-func (t *taking) mark(as []uint32) {
-	unseen := len(as)
-	for _, raw := range t.values {
-		for _, code := range raw.codes {
-			if as[code] == 0 {
-				as[code] = 1
-				if unseen--; unseen == 0 {
-					return
-				}
+// mark sets as of each word that codes name, until no word is left of so many that
+// had none, and returns of how many it did.
+func mark(as, codes []uint32, left int) (n int) {
+	for _, code := range codes {
+		if as[code] == 0 {
+			as[code] = 1
+			if n++; n == left {
+				break
 			}
 		}
 	}
+	return n
 }
 
 // shrink has the dictionary lose the words that no row has any more, and returns
 // how many bits a code has.
 func (t *taking) shrink() int {
 	as := make([]uint32, len(t.words)) // the new code and one
-	t.mark(as)
+	unseen := len(as)
+	for _, raw := range t.values {
+		if unseen > 0 {
+			unseen -= mark(as, raw.codes, unseen)
+		}
+	}
 	n := uint32(0)
 	for word, used := range as {
 		if used == 0 {

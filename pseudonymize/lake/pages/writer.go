@@ -29,22 +29,16 @@ type original struct {
 	begin int64 // in its file
 }
 
-// Copy reads a row group that is to be written as it lies.
-func Copy(r *file.Reader, source io.ReaderAt, group int) (*Group, error) {
-	g := &Group{rows: int(r.RowGroup(group).NumRows())}
-	for i := range r.MetaData().Schema.NumColumns() {
-		meta := r.MetaData().RowGroups[group].Columns[i].MetaData
-		begin := meta.DataPageOffset
-		if d := meta.DictionaryPageOffset; d != nil && *d > 0 {
-			begin = min(begin, *d)
-		}
-		o := &original{from: r, group: group, begin: begin, bytes: make([]byte, meta.TotalCompressedSize)}
-		if _, err := source.ReadAt(o.bytes, begin); err != nil {
-			return nil, fmt.Errorf("row group %d, column %s: %w", group, r.MetaData().Schema.Column(i).Path(), err)
-		}
-		g.columns = append(g.columns, column{original: o})
+// copyColumn reads a column that is to be written as it lies.
+func copyColumn(r *file.Reader, source io.ReaderAt, group, i int) (column, error) {
+	meta := r.MetaData().RowGroups[group].Columns[i].MetaData
+	begin := meta.DataPageOffset
+	if d := meta.DictionaryPageOffset; d != nil && *d > 0 {
+		begin = min(begin, *d)
 	}
-	return g, nil
+	o := &original{from: r, group: group, begin: begin, bytes: make([]byte, meta.TotalCompressedSize)}
+	_, err := source.ReadAt(o.bytes, begin)
+	return column{original: o}, err
 }
 
 // Writer writes row groups as a file. It does not close what it writes to.
