@@ -391,5 +391,12 @@ func TestRelease_Property(t *testing.T) {
 				}
 			}
 		}
+		all, err := g.Holdings(context.Background())
+		if err != nil {
+			r.Fatal(err)
+		}
+		if found := violators(r, all); len(found) > 0 {
+			r.Fatalf("of all that was released together, the auditor finds something in the hands of %v", found)
+		}
 	})
 }

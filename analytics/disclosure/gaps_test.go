@@ -400,3 +400,36 @@ func TestExplain_EveryHiddenCellAndNobodyElse(t *testing.T) {
 	}
 	mustRelease(t, again, ask("M03", "2026-04-01", "2026-06-30", "industry", "shop_area"), Public)
 }
+
+// What is left of a month when its whole weeks are taken off, which another
+// window shows, is a few days of a week: nobody released them, and they are of
+// three persons in the one industry, and of few in all where payments are few.
+func TestRelease_NoWindowCutsThroughAWeek(t *testing.T) {
+	for _, c := range []struct {
+		seed     uint64
+		payments int
+		by       []string // of the month
+	}{{0, 300, []string{"industry"}}, {3, 100, nil}} {
+		g := newGate(newTown(c.seed, c.payments))
+		mustRelease(t, g, ask("M01a", "2026-04-01", "2026-05-31", "week", "industry"), City)
+		r, err := g.Release(t.Context(), ask("M01a", "2026-04-01", "2026-04-30", c.by...), City)
+		if !errors.Is(err, ErrDiscloses) {
+			t.Errorf("town %d: got %v, want %v; the table has %v", c.seed, err, ErrDiscloses, r.Cells())
+		}
+	}
+}
+
+// A window in which so few paid that all of it is hidden tells nothing: it is
+// given, it binds nobody, and the auditor does not lay what was known before to
+// its charge.
+func TestRelease_NothingShownDisclosesNothing(t *testing.T) {
+	g := newGate(newTown(0x551b, 16))
+	mustRelease(t, g, ask("M01a", "2026-04-01", "2026-05-31", "industry"), City)
+	r := mustRelease(t, g, ask("M01a", "2026-04-01", "2026-04-30", "industry"), City)
+	for _, c := range r.Cells() {
+		if v, ok := c.Value(0); ok {
+			t.Errorf("%v shows %v", c.Keys, v)
+		}
+	}
+	attackAll(t, g)
+}

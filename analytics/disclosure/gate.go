@@ -277,7 +277,7 @@ func (g *Gate) place(ctx context.Context, rules RuleSet, v view, by []string) (p
 	if p := state.cuts[cutName(by)]; p != nil {
 		return p, nil, nil
 	}
-	tables, segments, err := g.tables(rules, v, state, by)
+	tables, segments, through, err := g.tables(rules, v, state, by)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -298,11 +298,16 @@ func (g *Gate) place(ctx context.Context, rules RuleSet, v view, by []string) (p
 		return nil, nil, err
 	}
 	own := segmentsOf(segments, v.From, v.To)
-	decided, err := rules.decide(p, tables, own)
+	decided, dark, err := rules.decide(p, tables, own)
 	if err != nil {
 		return nil, nil, err
 	}
-	if g.Audit != nil {
+	if !dark {
+		if err := g.cutThrough(ctx, rules, v, segments, through); err != nil {
+			return nil, nil, err
+		}
+	}
+	if g.Audit != nil && !dark {
 		shown := slices.Clone(tables)
 		for i := range shown {
 			shown[i].decided = decided[i]
@@ -321,9 +326,9 @@ func (g *Gate) place(ctx context.Context, rules RuleSet, v view, by []string) (p
 	return state.cuts[cutName(by)], fresh, nil
 }
 
-// decide is plan, unless the total of the view's own window is sensitive: then
-// everything in it is hidden.
-func (r RuleSet) decide(p *population, tables []table, own []int) ([]*placed, error) {
+// decide is plan, unless the total of the view's own window is sensitive: then it
+// is dark, everything in it is hidden, and nothing is known that was not before.
+func (r RuleSet) decide(p *population, tables []table, own []int) (out []*placed, dark bool, err error) {
 	var all []int32
 	for l, s := range p.segment {
 		if slices.Contains(own, s) {
@@ -332,9 +337,10 @@ func (r RuleSet) decide(p *population, tables []table, own []int) ([]*placed, er
 	}
 	why, _ := r.judge(p, all)
 	if why == "" || len(all) == 0 {
-		return r.plan(p, tables)
+		out, err = r.plan(p, tables)
+		return out, false, err
 	}
-	out := make([]*placed, len(tables))
+	out = make([]*placed, len(tables))
 	for n, t := range tables {
 		if out[n] = t.decided; out[n] != nil || t.between {
 			continue
@@ -344,7 +350,7 @@ func (r RuleSet) decide(p *population, tables []table, own []int) ([]*placed, er
 			out[n].Hidden[c.key], out[n].Why[c.key] = true, why
 		}
 	}
-	return out, nil
+	return out, true, nil
 }
 
 // tables are the cut that is asked for, those of the same view that it hangs
@@ -352,7 +358,7 @@ func (r RuleSet) decide(p *population, tables []table, own []int) ([]*placed, er
 // overlap in time: of the same readers and, where what is published stays, of
 // the public and every recipient. Recipients can put together what they have,
 // and the public's tables are everybody's.
-func (g *Gate) tables(rules RuleSet, v view, state *viewState, by []string) (tables []table, segments []segment, err error) {
+func (g *Gate) tables(rules RuleSet, v view, state *viewState, by []string) (tables []table, segments []segment, through []string, err error) {
 	want := [][]string{by}
 	if len(rules.Lattice) > 0 {
 		var lattice []*placed
@@ -373,13 +379,6 @@ func (g *Gate) tables(rules RuleSet, v view, state *viewState, by []string) (tab
 			want = append(want, margin)
 		}
 	}
-	var earlier []*placed
-	for _, name := range sortedKeys(state.cuts) {
-		earlier = append(earlier, state.cuts[name])
-	}
-	for _, p := range gather(earlier, by).cuts {
-		want = append(want, p.By)
-	}
 	// Windows that overlap, and those that overlap with these: a quarter and its
 	// first month give away what the third and the second are together.
 	windows := []view{v}
@@ -396,6 +395,24 @@ func (g *Gate) tables(rules RuleSet, v view, state *viewState, by []string) (tab
 	}
 	slices.SortFunc(windows[1:], compareViews)
 	segments = divide(windows)
+	var earlier []*placed
+	of := map[*placed]view{}
+	for _, w := range windows {
+		cuts := state.cuts
+		if w != v {
+			cuts = g.views[w].cuts
+		}
+		for _, name := range sortedKeys(cuts) {
+			earlier = append(earlier, cuts[name])
+			of[cuts[name]] = w
+		}
+	}
+	together := gather(earlier, by).cuts
+	for _, p := range together {
+		if of[p] == v {
+			want = append(want, p.By)
+		}
+	}
 	seen := map[string]bool{}
 	for _, cut := range want {
 		if name := cutName(cut); !seen[name] {
@@ -403,30 +420,66 @@ func (g *Gate) tables(rules RuleSet, v view, state *viewState, by []string) (tab
 			tables = append(tables, table{by: cut, segments: segmentsOf(segments, v.From, v.To), decided: state.cuts[name], regions: state.regions, rules: rules})
 		}
 	}
-	if len(segments) > 1 { // what is between two windows must not be seen either
-		for _, t := range slices.Clone(tables) {
-			for n := range segments {
-				tables = append(tables, table{by: t.by, segments: []int{n}, between: true, rules: rules})
-			}
-		}
-	}
 	for _, w := range windows[1:] {
 		theirs, err := RulesFor(w.Audience)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
-		var cuts []*placed
-		for _, name := range sortedKeys(g.views[w].cuts) {
-			cuts = append(cuts, g.views[w].cuts[name])
+		cuts := slices.DeleteFunc(slices.Clone(together), func(p *placed) bool { return of[p] != w })
+		if total := g.views[w].cuts[""]; total != nil && len(by) > 0 {
+			cuts = append(cuts, total)
 		}
-		for _, p := range gather(cuts, by).cuts {
+		for _, p := range cuts {
 			tables = append(tables, table{by: p.By, segments: segmentsOf(segments, w.From, w.To), decided: p, regions: g.views[w].regions, rules: theirs})
 		}
-		if total := g.views[w].cuts[""]; total != nil && len(by) > 0 {
-			tables = append(tables, table{segments: segmentsOf(segments, w.From, w.To), decided: total, regions: g.views[w].regions, rules: theirs})
+	}
+	if len(segments) > 1 {
+		// What is between two windows must not be seen either, in any cut of one of
+		// them: weeks of the one window, taken from a month that is the other, leave
+		// the days of a week that are in the month.
+		between := map[string]bool{}
+		for _, t := range slices.Clone(tables) {
+			if name := cutName(t.by); !between[name] {
+				between[name] = true
+				for n := range segments {
+					tables = append(tables, table{by: t.by, segments: []int{n}, between: true, rules: t.rules})
+				}
+			}
+		}
+		for _, p := range earlier {
+			for _, d := range p.By {
+				if (d == "week" || d == "month") && !slices.Contains(together, p) && !slices.Contains(through, d) {
+					through = append(through, d)
+				}
+			}
 		}
 	}
-	return tables, segments, nil
+	return tables, segments, through, nil
+}
+
+// cutThrough refuses a window that cuts through a week or month of another table
+// so that a sensitive part is left: what is shown of whole weeks, taken from the
+// total of a month, is the days of the last week that are in the month.
+func (g *Gate) cutThrough(ctx context.Context, rules RuleSet, v view, segments []segment, through []string) error {
+	for _, d := range through {
+		p, err := g.populate(ctx, v, []string{d}, segments)
+		if err != nil {
+			return err
+		}
+		parts := map[string][]int32{}
+		for l, keys := range p.keys {
+			parts[keys[0]] = append(parts[keys[0]], int32(l))
+		}
+		for _, key := range sortedKeys(parts) {
+			for _, l := range parts[key] {
+				if why, _ := rules.judge(p, []int32{l}); why != "" && len(parts[key]) > 1 {
+					s := segments[p.segment[l]]
+					return fmt.Errorf("%w: the %s of %s has too few payments between %s and %s", ErrDiscloses, d, key, s.from, s.to)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // dark reports whether a view shows nothing: then nothing can be subtracted from

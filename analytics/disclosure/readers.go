@@ -1,6 +1,7 @@
 package disclosure
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,8 +65,8 @@ var errStale = errors.New("the data have changed since they were released")
 // Holdings lay down all releases of the register, by who can put them together:
 // the public; each recipient, each two of them, and all of them, with what is
 // public; and, of the present data, the city, and each shop. Those that hold no more than others
-// before them are left out. What cannot be laid down is in the error, beside the
-// rest.
+// before them are left out, and so are windows of which nothing is shown. What
+// cannot be laid down is in the error, beside the rest.
 func (g *Gate) Holdings(ctx context.Context) (all []Holding, err error) {
 	snapshot, err := g.Engine.Snapshot(ctx)
 	if err != nil {
@@ -77,6 +78,7 @@ func (g *Gate) Holdings(ctx context.Context) (all []Holding, err error) {
 		return nil, err
 	}
 	fresh, faults := g.unchanged(ctx)
+	fresh = slices.DeleteFunc(fresh, func(h given) bool { return g.views[h.view].dark() })
 	taken := map[string]bool{}
 	people := map[string]*population{}
 	for _, c := range circles(fresh) {
@@ -90,11 +92,15 @@ func (g *Gate) Holdings(ctx context.Context) (all []Holding, err error) {
 		} else {
 			taken[name] = true
 		}
-		dossiers, err := g.dossiers(ctx, c.has, people)
-		if err != nil {
-			return nil, err
+		holding := Holding{Who: c.who}
+		for _, has := range overlapping(c.has) {
+			dossiers, err := g.dossiers(ctx, has, people)
+			if err != nil {
+				return nil, err
+			}
+			holding.Dossiers = append(holding.Dossiers, dossiers...)
 		}
-		all = append(all, Holding{Who: c.who, Dossiers: dossiers})
+		all = append(all, holding)
 	}
 	return all, faults
 }
@@ -183,6 +189,22 @@ func sheet(h given) string {
 	return fmt.Sprintf("%v %s %q", h.view, cutName(h.by), hidden)
 }
 
+// overlapping divides tables into those whose windows overlap, or overlap with
+// ones that do: others tell nothing of each other.
+func overlapping(has []given) (out [][]given) {
+	has = slices.Clone(has)
+	slices.SortStableFunc(has, func(a, b given) int { return cmp.Compare(a.view.From, b.view.From) })
+	last := ""
+	for _, h := range has {
+		if len(out) == 0 || h.view.From > last {
+			out = append(out, nil)
+		}
+		out[len(out)-1] = append(out[len(out)-1], h)
+		last = max(last, h.view.To)
+	}
+	return out
+}
+
 // dossiers lay down tables over one population: one for each group of cuts that
 // hang together. Populations that were asked for are kept in people.
 func (g *Gate) dossiers(ctx context.Context, has []given, people map[string]*population) (out []*dossier.Dossier, err error) {
@@ -222,6 +244,12 @@ func (g *Gate) dossiers(ctx context.Context, has []given, people map[string]*pop
 			people[key] = p
 		}
 		var tables []table
+		seen := map[view]bool{} // windows with more than a total
+		for n := range sheets {
+			if len(cuts[n].By) > 0 && !slices.ContainsFunc(cuts[n].By, func(d string) bool { return !slices.Contains(dims, d) }) {
+				seen[of[sheets[n]][0].view] = true
+			}
+		}
 		between := map[string]bool{}
 		for n, name := range sheets {
 			if slices.ContainsFunc(cuts[n].By, func(d string) bool { return !slices.Contains(dims, d) }) {
@@ -234,10 +262,14 @@ func (g *Gate) dossiers(ctx context.Context, has []given, people map[string]*pop
 			}
 			tables = append(tables, table{by: h.by, segments: segmentsOf(segments, h.view.From, h.view.To), decided: cuts[n], rules: rules,
 				regions: g.views[h.view].regions, release: entryNames(of[name])})
-			if name := cutName(h.by); len(segments) > 1 && !between[name] {
+			cut := h.by
+			if len(seen) < 2 { // beside nothing but totals, a window is divided by time alone
+				cut = slices.DeleteFunc(slices.Clone(cut), func(d string) bool { return d != "week" && d != "month" })
+			}
+			if name := cutName(cut); len(segments) > 1 && !between[name] {
 				between[name] = true
 				for s, w := range segments {
-					tables = append(tables, table{by: h.by, segments: []int{s}, between: true, rules: rules, regions: g.views[h.view].regions,
+					tables = append(tables, table{by: cut, segments: []int{s}, between: true, rules: rules, regions: g.views[h.view].regions,
 						release: fmt.Sprintf("%s to %s by %s", w.from, w.to, name)})
 				}
 			}
