@@ -2,6 +2,7 @@ package duck_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"os"
 	"strings"
@@ -67,6 +68,49 @@ commit
 	}
 	if m02 := table.Cells[0].Values; float64(got[0]) != m02[0] || float64(got[1]) != m02[2] {
 		t.Errorf("got %v, and M02 is %v", got, m02)
+	}
+}
+
+// TestViews_AreTheLakes: an analyst's own DuckDB sees by the statements what the
+// sandbox and the metric see, also of a month that has two files.
+func TestViews_AreTheLakes(t *testing.T) {
+	ctx := context.Background()
+	l := lakeOf(t, `
+pay    p1 p1 -  a s1 100 2024-06-03T12:00 cafe female 20-29
+pay    p2 p2 -  b s'2 200 2024-06-30T18:00 cafe female 20-29
+commit
+cancel x2 x2 p2 b s'2 200 2024-07-01T09:00 cafe female 20-29
+pay    p3 p3 -  c s1 300 2024-06-04T19:00 cafe male 30-39
+commit
+`)
+	m, err := l.Manifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	if err := duck.WriteViews(&text, l, m); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("duckdb", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if _, err := db.ExecContext(ctx, text.String()); err != nil {
+		t.Fatalf("%v in\n%s", err, text.String())
+	}
+	for query, want := range map[string]string{
+		"SELECT count(*) || ' ' || sum(amount_yen) FROM payments": "4 800",
+		"SELECT count(*) || ' ' || sum(net_yen) FROM visits":      "2 400",
+	} {
+		var got string
+		if err := db.QueryRowContext(ctx, query).Scan(&got); err != nil || got != want {
+			t.Errorf("%s: got %s, %v, want %s", query, got, err, want)
+		}
 	}
 }
 

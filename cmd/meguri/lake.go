@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"meguri/analytics/duck"
 	"meguri/pseudonymize/lake"
 	"meguri/pseudonymize/lake/objects"
 )
@@ -25,7 +26,7 @@ func (p *program) lakeCommand() *cobra.Command {
 Shows, verifies, tidies and copies the lake, a folder of Parquet files. What is in
 it says docs/lake.md.`,
 	}
-	c.AddCommand(p.lakeShowCommand(), p.lakeVerifyCommand(), p.lakeCompactCommand(), p.lakeExpireCommand(), p.lakeRebuildCommand(),
+	c.AddCommand(p.lakeShowCommand(), p.lakeViewsCommand(), p.lakeVerifyCommand(), p.lakeCompactCommand(), p.lakeExpireCommand(), p.lakeRebuildCommand(),
 		p.lakePushCommand(), p.lakePullCommand())
 	return c
 }
@@ -39,24 +40,13 @@ func (p *program) lakeShowCommand() *cobra.Command {
 		Short: "表・行数・月・ファイル・スナップショットを見る / show tables, rows, months, files and snapshots",
 		RunE: func(*cobra.Command, []string) error {
 			l := p.lake()
-			all, err := l.Snapshots()
+			m, err := snapshotOf(l, asOf)
 			if err != nil {
 				return err
 			}
-			if len(all) == 0 {
-				return errors.New("the lake is empty: run \"meguri pipeline\" first")
-			}
-			m := all[len(all)-1]
-			if asOf != "" {
-				at, err := time.ParseInLocation(secondLayout, asOf, japan)
-				if err != nil {
-					if at, err = readMinute("as-of", asOf); err != nil {
-						return err
-					}
-				}
-				if m, err = l.AsOf(at); err != nil {
-					return err
-				}
+			all, err := l.Snapshots()
+			if err != nil {
+				return err
 			}
 			fmt.Fprintf(p.stdout, "%s\n", m.Label)
 			fmt.Fprintf(p.stdout, "snapshot %d of %s, key epoch %d, %d segments\n",
@@ -87,7 +77,56 @@ func (p *program) lakeShowCommand() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVar(&asOf, "as-of", "", "what the lake held then, in Japan, such as 2026-11-20T18:00 or 2026-11-20T18:00:30")
+	asOfFlag(c, &asOf)
+	return c
+}
+
+func asOfFlag(c *cobra.Command, asOf *string) {
+	c.Flags().StringVar(asOf, "as-of", "", "what the lake held then, in Japan, such as 2026-11-20T18:00 or 2026-11-20T18:00:30")
+}
+
+// snapshotOf is what a lake holds, or held at a time.
+func snapshotOf(l *lake.Lake, asOf string) (lake.Manifest, error) {
+	m, err := l.Manifest()
+	if err != nil {
+		return m, err
+	}
+	if len(m.Files) == 0 && m.Snapshot == 0 {
+		return m, errors.New("the lake is empty: run \"meguri pipeline\" first")
+	}
+	if asOf == "" {
+		return m, nil
+	}
+	at, err := time.ParseInLocation(secondLayout, asOf, japan)
+	if err != nil {
+		if at, err = readMinute("as-of", asOf); err != nil {
+			return m, err
+		}
+	}
+	return l.AsOf(at)
+}
+
+func (p *program) lakeViewsCommand() *cobra.Command {
+	var asOf string
+	c := &cobra.Command{
+		Use: "views", Args: cobra.NoArgs,
+		Short: "DuckDBで読むための文を書き出す（表と来店のビュー） / write statements for DuckDB: a view of each table, and of visits",
+		Long: `manifest.json にあるファイルだけを読むビューを、表ごとに一つと来店（visits）に一つ作るSQLを書き出します。行は読みません。
+
+Writes SQL that makes a view of each table by the files that the manifest names, and
+one of visits. It reads no row.`,
+		Example: `  meguri lake views > views.sql
+  duckdb -init views.sql -c "SELECT shop, count(*) FROM visits GROUP BY shop"`,
+		RunE: func(*cobra.Command, []string) error {
+			l := p.lake()
+			m, err := snapshotOf(l, asOf)
+			if err != nil {
+				return err
+			}
+			return duck.WriteViews(p.stdout, l, m)
+		},
+	}
+	asOfFlag(c, &asOf)
 	return c
 }
 

@@ -38,6 +38,7 @@ var withoutPurpose = map[string]string{
 	"policyScan":          "a measure of safety: looks for what must not be in the lake, and shows no value",
 	"reconcileCommand":    "compares sums and counts of the whole way, for the office",
 	"lakeShowCommand":     "shows the manifest, and reads no row",
+	"lakeViewsCommand":    "writes the names of files, and reads no row",
 	"lakeVerifyCommand":   "compares hashes",
 	"lakeCompactCommand":  "puts files together, and shows nothing",
 	"lakeExpireCommand":   "removes what is old",
