@@ -49,6 +49,7 @@ type viewState struct {
 	cuts        map[string]*placed // by cutName
 	fingerprint string             // of the population, where what is published stays
 	regions     []Region           // what was made of small areas, in all its tables
+	cutThrough  map[string]bool    // what was looked at, and cuts through nothing
 }
 
 // Release runs a query and applies the rule set of the audience to its answer.
@@ -303,7 +304,7 @@ func (g *Gate) place(ctx context.Context, rules RuleSet, v view, by []string) (p
 		return nil, nil, err
 	}
 	if !dark {
-		if err := g.cutThrough(ctx, rules, v, segments, through); err != nil {
+		if err := g.cutThrough(ctx, rules, v, state, segments, through); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -358,7 +359,7 @@ func (r RuleSet) decide(p *population, tables []table, own []int) (out []*placed
 // overlap in time: of the same readers and, where what is published stays, of
 // the public and every recipient. Recipients can put together what they have,
 // and the public's tables are everybody's.
-func (g *Gate) tables(rules RuleSet, v view, state *viewState, by []string) (tables []table, segments []segment, through []string, err error) {
+func (g *Gate) tables(rules RuleSet, v view, state *viewState, by []string) (tables []table, segments []segment, through []table, err error) {
 	want := [][]string{by}
 	if len(rules.Lattice) > 0 {
 		var lattice []*placed
@@ -447,9 +448,14 @@ func (g *Gate) tables(rules RuleSet, v view, state *viewState, by []string) (tab
 			}
 		}
 		for _, p := range earlier {
+			t := table{segments: segmentsOf(segments, of[p].From, of[p].To)}
+			if len(t.segments) == 1 || slices.Contains(together, p) {
+				continue
+			}
 			for _, d := range p.By {
-				if (d == "week" || d == "month") && !slices.Contains(together, p) && !slices.Contains(through, d) {
-					through = append(through, d)
+				if d == "week" || d == "month" {
+					t.by = []string{d}
+					through = append(through, t)
 				}
 			}
 		}
@@ -460,24 +466,34 @@ func (g *Gate) tables(rules RuleSet, v view, state *viewState, by []string) (tab
 // cutThrough refuses a window that cuts through a week or month of another table
 // so that a sensitive part is left: what is shown of whole weeks, taken from the
 // total of a month, is the days of the last week that are in the month.
-func (g *Gate) cutThrough(ctx context.Context, rules RuleSet, v view, segments []segment, through []string) error {
-	for _, d := range through {
-		p, err := g.populate(ctx, v, []string{d}, segments)
+func (g *Gate) cutThrough(ctx context.Context, rules RuleSet, v view, state *viewState, segments []segment, through []table) error {
+	for _, t := range through {
+		name := fmt.Sprint(segments, t.by, t.segments)
+		if state.cutThrough[name] {
+			continue
+		}
+		p, err := g.populate(ctx, v, t.by, segments)
 		if err != nil {
 			return err
 		}
 		parts := map[string][]int32{}
 		for l, keys := range p.keys {
-			parts[keys[0]] = append(parts[keys[0]], int32(l))
+			if slices.Contains(t.segments, p.segment[l]) {
+				parts[keys[0]] = append(parts[keys[0]], int32(l))
+			}
 		}
 		for _, key := range sortedKeys(parts) {
 			for _, l := range parts[key] {
 				if why, _ := rules.judge(p, []int32{l}); why != "" && len(parts[key]) > 1 {
 					s := segments[p.segment[l]]
-					return fmt.Errorf("%w: the %s of %s has too few payments between %s and %s", ErrDiscloses, d, key, s.from, s.to)
+					return fmt.Errorf("%w: the %s of %s has too few payments between %s and %s", ErrDiscloses, t.by[0], key, s.from, s.to)
 				}
 			}
 		}
+		if state.cutThrough == nil {
+			state.cutThrough = map[string]bool{}
+		}
+		state.cutThrough[name] = true
 	}
 	return nil
 }
