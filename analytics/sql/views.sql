@@ -1,8 +1,8 @@
--- {{.Label}} (pseudonymized personal information): snapshot {{.Snapshot}} of {{.At}}, key epoch {{.Epoch}}
+-- {{.Label}}
+-- snapshot {{.Snapshot}} of {{.At}}, key epoch {{.Epoch}}
 -- docs/lake.md と docs/analysts.md の約束に従って使います。/ For use as docs/lake.md and docs/analysts.md say.
 --   duckdb -init views.sql
 --   duckdb.sql(open("views.sql").read()); visits = duckdb.sql("FROM visits").pl()   # Python; .df() for pandas
-SET TimeZone = 'Asia/Tokyo';
 {{- range .Tables}}
 CREATE OR REPLACE VIEW {{.Name}} AS
 SELECT * FROM read_parquet({{.Files}}, union_by_name = true, hive_partitioning = false);
