@@ -453,7 +453,7 @@ func (g *Gate) tables(rules RuleSet, v view, state *viewState, by []string) (tab
 				continue
 			}
 			for _, d := range p.By {
-				if d == "week" || d == "month" {
+				if spansDays(d) {
 					t.by = []string{d}
 					through = append(through, t)
 				}

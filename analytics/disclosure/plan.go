@@ -136,6 +136,9 @@ type table struct {
 	release  string  // its name for the auditor
 }
 
+// spansDays tells whether a window can cut through a dimension's values.
+func spansDays(dim string) bool { return dim == "week" || dim == "month" }
+
 // mapped are a leaf's keys with the regions of the table's view.
 func (t table) mapped(dims, keys []string) []string {
 	if t.regions == nil {

@@ -264,7 +264,7 @@ func (g *Gate) dossiers(ctx context.Context, has []given, people map[string]*pop
 				regions: g.views[h.view].regions, release: entryNames(of[name])})
 			cut := h.by
 			if len(seen) < 2 { // beside nothing but totals, a window is divided by time alone
-				cut = slices.DeleteFunc(slices.Clone(cut), func(d string) bool { return d != "week" && d != "month" })
+				cut = slices.DeleteFunc(slices.Clone(cut), func(d string) bool { return !spansDays(d) })
 			}
 			if name := cutName(cut); len(segments) > 1 && !between[name] {
 				between[name] = true

@@ -23,11 +23,12 @@ func WriteViews(w io.Writer, l *lake.Lake, m lake.Manifest) error {
 	if err != nil {
 		return fmt.Errorf("write views: %w", err)
 	}
+	l = lake.Open(dir) // paths hold wherever the statements are run
 	type table struct{ Name, Files string }
 	var tables []table
 	for _, t := range lake.Tables {
 		var paths []string
-		for _, p := range lake.Open(dir).Paths(m, t.Name) {
+		for _, p := range l.Paths(m, t.Name) {
 			paths = append(paths, quote(p))
 		}
 		if len(paths) > 0 {
